@@ -1,0 +1,79 @@
+"""What the Protocols can be in a test: real behaviour, nothing outside memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from tiny_backspace.conversation import Assistant, Message, Reply, ToolSpec
+from tiny_backspace.errors import ProviderError
+from tiny_backspace.events import Emit
+from tiny_backspace.sandbox.interface import ExecResult, OnOutput, Stdin
+
+Command = Callable[[Sequence[str], bytes], ExecResult]
+
+
+class FakeSandbox:
+    """A repository in a dict. `run` answers commands; by default they succeed and say nothing."""
+
+    def __init__(
+        self,
+        files: dict[str, str | bytes] | None = None,
+        run: Command = lambda argv, stdin: ExecResult(0),
+    ) -> None:
+        self.files = {k: v.encode() if isinstance(v, str) else v for k, v in (files or {}).items()}
+        self._run = run
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float = 120,
+        stdin: Stdin = b"",
+        on_output: OnOutput | None = None,
+    ) -> ExecResult:
+        result = self._run(argv, stdin if isinstance(stdin, bytes) else b"".join(stdin))
+        if on_output is None:
+            return result
+        on_output(result.stdout)
+        return ExecResult(result.exit_code, b"", result.stderr, result.timed_out, result.clipped)
+
+    call = exec
+
+    def read(self, path: str, *, limit: int = 16 << 20) -> bytes:
+        try:
+            return self.files[path][:limit]
+        except KeyError:
+            raise FileNotFoundError(2, "No such file or directory", path) from None
+
+    def write(self, path: str, data: bytes) -> None:
+        self.files[path] = data
+
+
+class ScriptedProvider:
+    """Says what it is told to say, and remembers what it was asked."""
+
+    def __init__(self, *script: Assistant | ProviderError, name: str = "scripted") -> None:
+        self.name = name
+        self.model = "script-1"
+        self.asked: list[tuple[Message, ...]] = []
+        self._script = list(script)
+
+    def reply(
+        self, system: str, conversation: Sequence[Message], tools: Sequence[ToolSpec], emit: Emit
+    ) -> Reply:
+        self.asked.append(tuple(conversation))
+        match self._script.pop(0):
+            case ProviderError() as error:
+                raise error
+            case Assistant() as message:
+                stop = "tool_use" if message.tool_calls else "end_turn"
+                return Reply(message, stop, self.name, self.model, cost_usd=0.0)
+
+
+def ticking(
+    start: datetime = datetime(2026, 1, 1, tzinfo=UTC), step: timedelta = timedelta(seconds=1)
+) -> Callable[[], datetime]:
+    """A clock that moves by one step each time it is looked at."""
+    ticks: Iterable[datetime] = iter(start + step * n for n in range(1 << 30))
+    return lambda: next(iter(ticks))

@@ -1,0 +1,78 @@
+"""Secrets out of any text; control sequences out of any text shown."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
+
+Redact: TypeAlias = Callable[[str], str]
+
+MASK = "[redacted]"
+
+# Vendor key formats as the vendors document them, and the Authorization header whatever it holds.
+_SHAPES = re.compile(
+    r"sk-ant-[A-Za-z0-9_-]{16,}"
+    r"|sk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{20,}"
+    r"|gh[pousr]_[A-Za-z0-9]{30,}"
+    r"|github_pat_[A-Za-z0-9_]{30,}"
+    r"|glpat-[A-Za-z0-9_-]{20,}"
+    r"|AKIA[0-9A-Z]{16}"
+    r"|xox[abprs]-[A-Za-z0-9-]{10,}"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+    r"|(?i:(?<=authorization: bearer )|(?<=authorization: basic ))[A-Za-z0-9+/=._-]{8,}"
+)
+_SHORTEST = 6  # a "secret" below this many characters would mask ordinary words
+
+_ANSI = re.compile(
+    r"\x1b\][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # OSC
+    r"|[\x1b][PX^_].*?(?:\x1b\\|\x9c|$)"  # DCS, SOS, PM, APC
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI
+    r"|\x1b[ -/]*[0-~]?",  # everything else an ESC can start
+    re.DOTALL,
+)
+_UNSHOWN = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
+
+
+def redactor(secrets: Iterable[str]) -> Redact:
+    """A function that masks these values, wherever they stand, and everything shaped like a known kind of key."""
+    known = sorted({s for s in secrets if len(s) >= _SHORTEST}, key=len, reverse=True)
+    pattern = re.compile("|".join(map(re.escape, known))) if known else None
+
+    def redact(text: str) -> str:
+        if pattern is not None:
+            text = pattern.sub(MASK, text)
+        return _SHAPES.sub(MASK, text)
+
+    return redact
+
+
+def each_text(value: Any, change: Redact) -> Any:  # noqa: ANN401 - JSON-like in, the same shape out
+    """The same structure with every string in it changed, keys included."""
+    match value:
+        case str():
+            return change(value)
+        case dict():
+            return {each_text(k, change): each_text(v, change) for k, v in value.items()}
+        case list() | tuple():
+            return type(value)(each_text(item, change) for item in value)
+        case _:
+            return value
+
+
+def clean(text: str) -> str:
+    """Text that is safe on a terminal: no escape sequence, control, bidi override or hidden character.
+
+    Newline and tab stay; a carriage return becomes a newline, as it would overwrite the line before it.
+    """
+    text = _ANSI.sub("", text) if "\x1b" in text or "\x9b" in text else text
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in _UNSHOWN)
+
+
+def clean_line(text: str) -> str:
+    """`clean`, on one line."""
+    return " ".join(clean(text).split())
