@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from tiny_backspace.conversation import Assistant, Message, Reply, ToolSpec
+from tiny_backspace.conversation import Assistant, Message, Reply, Stop, ToolSpec
 from tiny_backspace.errors import ProviderError
 from tiny_backspace.events import Emit
 from tiny_backspace.sandbox.interface import ExecResult, OnOutput, Stdin
@@ -67,7 +67,7 @@ class ScriptedProvider:
             case ProviderError() as error:
                 raise error
             case Assistant() as message:
-                stop = "tool_use" if message.tool_calls else "end_turn"
+                stop: Stop = "tool_use" if message.tool_calls else "end_turn"
                 return Reply(message, stop, self.name, self.model, cost_usd=0.0)
 
 
