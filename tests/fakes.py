@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from tiny_backspace.conversation import Assistant, Message, Reply, Stop, ToolSpec
 from tiny_backspace.errors import ProviderError
@@ -77,3 +80,47 @@ def ticking(
     """A clock that moves by one step each time it is looked at."""
     ticks: Iterable[datetime] = iter(start + step * n for n in range(1 << 30))
     return lambda: next(iter(ticks))
+
+
+class FolderSandbox:
+    """A folder on the host, for commands a test trusts: the real git and sh, no isolation at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def exec(
+        self,
+        argv: Sequence[str],
+        *,
+        timeout: float = 120,
+        stdin: Stdin = b"",
+        on_output: OnOutput | None = None,
+    ) -> ExecResult:
+        data = stdin if isinstance(stdin, bytes) else b"".join(stdin)
+        environment = {"PATH": os.environ["PATH"], "HOME": str(self.folder.parent), "LC_ALL": "C"}
+        try:
+            done = subprocess.run(
+                argv, input=data, capture_output=True, timeout=timeout, check=False,
+                cwd=self.folder, env=environment,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return ExecResult(124, timed_out=True)
+        except FileNotFoundError as error:
+            return ExecResult(127, stderr=str(error).encode())
+        if on_output is None:
+            return ExecResult(done.returncode, done.stdout, done.stderr)
+        on_output(done.stdout)
+        return ExecResult(done.returncode, b"", done.stderr)
+
+    call = exec
+
+    def read(self, path: str, *, limit: int = 16 << 20) -> bytes:
+        file = self.folder / path
+        if file.exists() and not file.is_file() and not file.is_dir():
+            raise OSError(22, "Not a regular file", path)
+        return file.read_bytes()[:limit]
+
+    def write(self, path: str, data: bytes) -> None:
+        file = self.folder / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(data)

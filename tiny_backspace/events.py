@@ -57,7 +57,8 @@ ThoughtStep: TypeAlias = Literal[
 
 
 class _Event(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # a newer version may tell more of an event we know: it is read all the same
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class StepStarted(_Event):

@@ -1,0 +1,48 @@
+"""The command line: parse, wire, exit code. Nothing heavy is imported before a command runs."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from tiny_backspace import __version__
+from tiny_backspace.cli import clean, demo, history, image, run
+from tiny_backspace.errors import TinyBackspaceError
+
+app = typer.Typer(
+    name="tiny-backspace",
+    help="A repository and a sentence in, a pull request out: agents at work in a locked-down container.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _options(
+    version: bool = typer.Option(False, "--version", "-V", help="Print the version and exit."),
+) -> None:
+    if version:
+        typer.echo(f"tiny-backspace {__version__}")
+        raise typer.Exit
+
+
+run.register(app)
+history.register(app)
+image.register(app)
+clean.register(app)
+demo.register(app)
+
+
+def main() -> None:
+    """The program. A failure before or beside a run is a sentence and a hint, on standard error."""
+    try:
+        app()
+    except TinyBackspaceError as error:
+        from tiny_backspace.redact import clean as cleaned
+
+        sys.stderr.write(f"Error: {cleaned(str(error))}\n")
+        if error.hint:
+            sys.stderr.write(f"{cleaned(error.hint)}\n")
+        sys.exit(error.exit_code)

@@ -1,0 +1,187 @@
+"""A real git server on this machine: the bare repositories of a folder over smart HTTP.
+
+`git http-backend` answers, as behind any web server; fetching, pushing and protocol v2 work.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import IO
+from urllib.parse import unquote
+
+from typing_extensions import override
+
+_PIECE = 1 << 16
+_IDLE = 30  # seconds until a client that says nothing is left
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One request. `path` holds the query; `authorization` says whether there was such a header."""
+
+    method: str
+    path: str
+    authorization: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GitServer:
+    """`url` has no slash at its end; `<url>/owner/name.git` is `<folder>/owner/name.git`."""
+
+    url: str
+    asked: list[Asked] = field(default_factory=list)
+
+
+@contextmanager
+def git_server(folder: Path, *, token: str | None = None) -> Generator[GitServer]:
+    """Serve until the block ends. With a token everything needs it as Basic auth's password."""
+    http = _Server(folder, token)
+    serving = threading.Thread(target=http.serve_forever, args=(0.02,), name="git-http")
+    serving.start()
+    try:
+        yield http.seen
+    finally:
+        http.shutdown()
+        serving.join()
+        http.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = (
+        False  # closing waits for the requests under way, so that no git is left behind
+    )
+
+    def __init__(self, folder: Path, token: str | None) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.folder = folder
+        self.token = token
+        self.seen = GitServer(f"http://127.0.0.1:{self.server_port}")
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"  # for `Expect: 100-continue`, which git sends before large packs
+    timeout = _IDLE
+    server: _Server
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_POST(self) -> None:
+        self._answer()
+
+    @override
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing: what was asked is in `GitServer.asked`."""
+
+    def _answer(self) -> None:
+        self.close_connection = True
+        authorization = self.headers.get("Authorization")
+        self.server.seen.asked.append(Asked(self.command, self.path, authorization is not None))
+        try:
+            if not self._may_enter(authorization):
+                self._refuse(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": 'Basic realm="git"'})
+            elif "Transfer-Encoding" in self.headers:
+                self._refuse(HTTPStatus.LENGTH_REQUIRED, {})
+            else:
+                self._run_backend()
+        except (BrokenPipeError, ConnectionResetError, TimeoutError):
+            pass  # the client has gone; some tests make it go
+
+    def _may_enter(self, authorization: str | None) -> bool:
+        if self.server.token is None:
+            return True
+        scheme, _, value = (authorization or "").partition(" ")
+        if scheme.lower() != "basic":
+            return False
+        try:
+            user_and_password = base64.b64decode(value, validate=True)
+        except ValueError:
+            return False
+        return user_and_password.partition(b":")[2] == self.server.token.encode()
+
+    def _refuse(self, status: HTTPStatus, headers: dict[str, str]) -> None:
+        self.rfile.read(self._length())
+        self.send_response(status)
+        for name, value in {**headers, "Content-Length": "0", "Connection": "close"}.items():
+            self.send_header(name, value)
+        self.end_headers()
+
+    def _length(self) -> int:
+        return int(self.headers.get("Content-Length") or 0)
+
+    def _run_backend(self) -> None:
+        """The request in by the CGI variables and stdin, the answer out from stdout."""
+        body = self.rfile.read(self._length())
+        with subprocess.Popen(
+            ["git", "http-backend"],
+            env=self._variables(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        ) as backend:
+            assert backend.stdin is not None
+            assert backend.stdout is not None
+            feeding = threading.Thread(target=_feed, args=(backend.stdin, body))
+            feeding.start()
+            try:
+                self._pass_on(backend.stdout)
+            except OSError:  # the client has gone
+                backend.kill()
+                raise
+            finally:
+                feeding.join()
+
+    def _variables(self) -> dict[str, str]:
+        path, _, query = self.path.partition("?")
+        return {
+            "PATH": os.environ["PATH"],
+            "GIT_CONFIG_NOSYSTEM": "1",
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_COUNT": "1",
+            "GIT_CONFIG_KEY_0": "http.receivepack",
+            "GIT_CONFIG_VALUE_0": "true",
+            "GIT_PROJECT_ROOT": str(self.server.folder),
+            "GIT_HTTP_EXPORT_ALL": "1",
+            "GIT_PROTOCOL": self.headers.get("Git-Protocol", ""),
+            "REQUEST_METHOD": self.command,
+            "PATH_INFO": unquote(path),
+            "QUERY_STRING": query,
+            "REMOTE_ADDR": self.client_address[0],
+            "CONTENT_TYPE": self.headers.get("Content-Type", ""),
+            "CONTENT_LENGTH": self.headers.get("Content-Length", ""),
+            "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
+        }
+
+    def _pass_on(self, answer: IO[bytes]) -> None:
+        headers: list[tuple[str, str]] = []
+        status = HTTPStatus.OK
+        while line := answer.readline().decode("latin-1").strip():
+            name, _, value = line.partition(": ")
+            if name == "Status":
+                status = HTTPStatus(int(value.split()[0]))
+            else:
+                headers.append((name, value))
+        self.send_response(status)
+        for name, value in (*headers, ("Connection", "close")):
+            self.send_header(name, value)
+        self.end_headers()
+        while piece := answer.read(_PIECE):
+            self.wfile.write(piece)
+
+
+def _feed(stdin: IO[bytes], body: bytes) -> None:
+    """Beside the reading: a backend that answers while it is still being fed blocks nobody."""
+    try:
+        with stdin:
+            stdin.write(body)
+    except BrokenPipeError:
+        pass  # it has read enough

@@ -1,0 +1,20 @@
+"""The program. `--version` is answered before anything is imported."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main() -> None:
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        from tiny_backspace import __version__
+
+        sys.stdout.write(f"tiny-backspace {__version__}\n")
+        return
+    from tiny_backspace.cli import main as cli
+
+    cli()
+
+
+if __name__ == "__main__":
+    main()

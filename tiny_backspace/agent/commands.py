@@ -1,0 +1,197 @@
+"""The tools that run programs: bash, glob, grep."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal, assert_never
+
+from pydantic import Field
+
+from tiny_backspace.agent.clip import clip
+from tiny_backspace.agent.tool import ANSWER_BYTES, ROOT, Args, Output, ToolError, inside
+from tiny_backspace.sandbox.interface import ExecResult, Sandbox
+
+_SEARCH_SECONDS = 60
+_COMPLAINT = 1000  # bytes of rg's stderr that the model gets
+
+# `.ignore` files are a repository's word to rg alone and could hide files from the agent.
+_RG = (
+    "rg",
+    "--no-config",
+    "--color=never",
+    "--hidden",
+    "--no-ignore-dot",
+    "--sort=path",
+)
+_NOT_GITS_OWN = "--glob=!.git"  # comes last: the last glob that matches decides
+
+
+class Bash(Args):
+    """Run a bash command in /workspace and get its exit code and output. There is no network, no terminal and no input; nothing goes on running after it. Every call is a new shell."""
+
+    command: str = Field(min_length=1, max_length=32_000, description="The command.")
+    description: str = Field("", description="What it is for, in a few words.")
+    timeout: float = Field(120, gt=0, le=600, description="Seconds after which it is stopped.")
+
+
+def bash(sandbox: Sandbox, args: Bash, *, at_most: float) -> Output:
+    """`at_most` is the run's own limit, in seconds."""
+    timeout = min(args.timeout, at_most)
+    result = sandbox.exec(["bash", "-c", args.command], timeout=timeout)
+    first = f"timed out after {timeout:g} s" if result.timed_out else f"exit {result.exit_code}"
+    return Output(f"{first}\n{_written(result)}", ok=result.ok, exit_code=result.exit_code)
+
+
+def _written(result: ExecResult) -> str:
+    gap = b"\n" if result.stderr and result.stdout and not result.stdout.endswith(b"\n") else b""
+    text = (result.stdout + gap + result.stderr).decode(errors="replace")
+    return f"{text}\n[it wrote more than was kept]" if result.clipped else text
+
+
+class Glob(Args):
+    """List files by name, sorted. What git ignores is left out; hidden files are not."""
+
+    pattern: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="`*.py` is every such file in any folder, `/*.py` those at the top, `src/**/*.py` those below src, `*.{c,h}` either.",
+    )
+
+
+def glob(sandbox: Sandbox, args: Glob) -> Output:
+    visible = _visible(sandbox, ".")
+    lines = _Lines(wanted=lambda line: line in visible)
+    options = ("--files", f"--glob={_rooted(args.pattern)}", _NOT_GITS_OWN)
+    exit_code, complaint = _rg(sandbox, options, ".", lines)
+    return Output(lines.text("no files match") + complaint, exit_code=exit_code)
+
+
+class Grep(Args):
+    """Search the files' lines with a regular expression. What git ignores and binary files are left out."""
+
+    pattern: str = Field(
+        min_length=1,
+        max_length=4096,
+        description="A regular expression in Rust's syntax (no look-around, no back-references).",
+    )
+    path: str = Field(
+        ".", min_length=1, max_length=4096, description="A folder or a file to search in."
+    )
+    glob: str | None = Field(
+        None, min_length=1, max_length=4096, description="Only files that match, as for glob."
+    )
+    literal: bool = Field(False, description="Take the pattern as plain text.")
+    ignore_case: bool = Field(False, description="Let upper and lower case match each other.")
+    output: Literal["content", "files", "count"] = Field(
+        "content",
+        description="`content`: path:line:text of each matching line; `files`: the paths; `count`: path:lines.",
+    )
+    limit: int = Field(200, ge=1, description="At most so many lines of output.")
+
+
+def grep(sandbox: Sandbox, args: Grep) -> Output:
+    path = inside(args.path)
+    options = [f"--regexp={args.pattern}", *_output(args.output)]
+    if args.literal:
+        options.append("--fixed-strings")
+    if args.ignore_case:
+        options.append("--ignore-case")
+    lines = _Lines(limit=args.limit)
+    if args.glob is not None:
+        options.append(f"--glob={_rooted(args.glob)}")
+        visible = _visible(sandbox, path)
+        lines = _Lines(limit=args.limit, wanted=lambda line: line.split(b"\0")[0] in visible)
+    exit_code, complaint = _rg(sandbox, (*options, _NOT_GITS_OWN), path, lines)
+    return Output(lines.text("no matches") + complaint, exit_code=exit_code)
+
+
+def _output(kind: Literal["content", "files", "count"]) -> tuple[str, ...]:
+    """`--null` puts a NUL after the path, which is the one byte that no path holds."""
+    common = ("--crlf", "--max-filesize=16M", "--with-filename")
+    match kind:
+        case "content":
+            wide = ("--max-columns=500", "--max-columns-preview")
+            return (*common, *wide, "--null", "--line-number", "--no-heading")
+        case "files":
+            return (*common, "--files-with-matches")
+        case "count":
+            return (*common, "--null", "--count")
+        case _:
+            assert_never(kind)
+
+
+def _rooted(pattern: str) -> str:
+    """As rg wants it: without `./`, and with a leading `/` for the top of the work tree."""
+    pattern = pattern.removeprefix("./")
+    return pattern.removeprefix(ROOT) if pattern.startswith(f"{ROOT}/") else pattern
+
+
+def _visible(sandbox: Sandbox, path: str) -> frozenset[bytes]:
+    """The files git does not ignore. rg needs telling: a file that its `--glob` names it never ignores."""
+    output = bytearray()
+    argv = (*_RG, "--files", _NOT_GITS_OWN, "--", path)
+    result = sandbox.call(argv, timeout=_SEARCH_SECONDS, on_output=output.extend)
+    if result.timed_out:
+        raise ToolError(f"listing the files took longer than {_SEARCH_SECONDS} s")
+    return frozenset(_plain(line) for line in output.split(b"\n"))
+
+
+def _rg(sandbox: Sandbox, options: Sequence[str], path: str, lines: _Lines) -> tuple[int, str]:
+    """The exit code of rg, and what it complained of besides its output.
+
+    Raises:
+        ToolError: it found nothing because it could not search.
+    """
+    argv = (*_RG, *options, "--", path)
+    result = sandbox.call(argv, timeout=_SEARCH_SECONDS, on_output=lines.feed)
+    lines.finish()
+    if result.timed_out:
+        raise ToolError(f"it took longer than {_SEARCH_SECONDS} s; search in a smaller folder")
+    if result.exit_code in {0, 1}:
+        return result.exit_code, ""
+    complaint = clip(result.stderr.decode(errors="replace").strip(), _COMPLAINT)
+    if not lines.kept:
+        raise ToolError(complaint or f"rg failed with exit code {result.exit_code}")
+    return result.exit_code, f"\n[not everything could be searched: {complaint}]"
+
+
+def _plain(line: bytes | bytearray) -> bytes:
+    return bytes(line).removeprefix(b"./").removesuffix(b"\r")
+
+
+@dataclass(slots=True)
+class _Lines:
+    """The first lines of a stream that are wanted, as many as fit in one answer; the rest are counted."""
+
+    limit: int = 1 << 30
+    wanted: Callable[[bytes], bool] = lambda _: True
+    kept: list[bytes] = field(default_factory=list)
+    more: int = 0
+    _room: int = ANSWER_BYTES - 256 - _COMPLAINT
+    _rest: bytes = b""
+
+    def feed(self, piece: bytes) -> None:
+        *whole, self._rest = (self._rest + piece).split(b"\n")
+        for line in whole:
+            self._take(_plain(line))
+
+    def finish(self) -> None:
+        if self._rest:
+            self._take(_plain(self._rest))
+        self._rest = b""
+
+    def _take(self, line: bytes) -> None:
+        if not self.wanted(line):
+            return
+        self._room -= len(line) + 1
+        if self.more or len(self.kept) >= self.limit or self._room < 0:
+            self.more += 1
+        else:
+            self.kept.append(line.replace(b"\0", b":", 1))
+
+    def text(self, nothing: str) -> str:
+        lines = [line.decode(errors="replace") for line in self.kept]
+        if self.more:
+            lines.append(f"[{self.more} more lines]")
+        return "\n".join(lines) or nothing

@@ -1,0 +1,183 @@
+"""The tools that read and change files: read, write, edit."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from pydantic import Field
+
+from tiny_backspace.agent.clip import clip
+from tiny_backspace.agent.edits import (
+    Absent,
+    Ambiguous,
+    closest_line,
+    diff,
+    is_binary,
+    replace,
+)
+from tiny_backspace.agent.tool import (
+    ANSWER_BYTES,
+    Args,
+    Output,
+    Path,
+    Purpose,
+    ToolError,
+    editable,
+    inside,
+)
+from tiny_backspace.events import FileEdited
+from tiny_backspace.sandbox.interface import Sandbox
+
+_LARGEST = 16 << 20
+_DIFF = 4000  # bytes in an event
+_DESCRIPTION = 1000
+_BOM = b"\xef\xbb\xbf"
+
+
+class Read(Args):
+    """Read a text file, or part of one. Each line comes as its number, a tab and its text."""
+
+    path: Path
+    offset: int = Field(1, ge=1, description="The first line to show, counted from 1.")
+    limit: int = Field(2000, ge=1, description="At most so many lines.")
+
+
+def read(sandbox: Sandbox, args: Read) -> Output:
+    path = inside(args.path)
+    content = _load(sandbox, path)
+    if is_binary(content):
+        raise ToolError(f"{path} is a binary file of {len(content)} bytes; look at it with bash")
+    if not content:
+        return Output("[the file is empty]")
+    ends = content.endswith(b"\n")
+    # Only \n ends a line, as for git, rg and sed, so that all of them count alike.
+    lines = content.removeprefix(_BOM).decode(errors="replace").removesuffix("\n").split("\n")
+    if args.offset > len(lines):
+        raise ToolError(f"{path} has only {len(lines)} lines")
+    shown = _page(lines, args.offset, args.limit)
+    last = args.offset + len(shown) - 1
+    if last < len(lines):
+        note = f"[lines {args.offset} to {last} of {len(lines)}; read on with offset={last + 1}]"
+        shown.append(note)
+    elif not ends:
+        shown.append("[no newline at end of file]")
+    return Output("\n".join(shown))
+
+
+def _page(lines: list[str], offset: int, limit: int) -> list[str]:
+    """Numbered lines: as many as fit in one answer, one at least."""
+    shown: list[str] = []
+    room = ANSWER_BYTES - 256  # for the note after them
+    for number, line in enumerate(islice(lines, offset - 1, offset - 1 + limit), offset):
+        text = clip(f"{number:>6}\t{line.removesuffix(chr(13))}", ANSWER_BYTES - 256)
+        room -= len(text.encode()) + 1
+        if room < 0 and shown:
+            break
+        shown.append(text)
+    return shown
+
+
+class Write(Args):
+    """Create a file with this content, or replace all of a file's content. Its folders are made. To change part of a file, use edit."""
+
+    path: Path
+    content: str = Field(description="The whole content, with a newline at its end.")
+    description: Purpose
+
+
+def write(sandbox: Sandbox, args: Write) -> Output:
+    path = editable(args.path)
+    old = _load_if_there(sandbox, path)
+    new = args.content.encode()
+    _store(sandbox, path, new)
+    return Output(
+        f"created {path}" if old is None else f"wrote {path}",
+        events=_edited(path, old, new, args.description),
+    )
+
+
+class Edit(Args):
+    """Replace one exact piece of text in a file. It must be there exactly once, white space included: give as many lines as that takes. Line numbers as read shows them are not part of the text."""
+
+    path: Path
+    old: str = Field(min_length=1, description="The text as it stands in the file.")
+    new: str = Field(description="The text that takes its place; empty to remove it.")
+    description: Purpose
+    replace_all: bool = Field(False, description="Replace it wherever it stands in the file.")
+
+
+def edit(sandbox: Sandbox, args: Edit) -> Output:
+    path = editable(args.path)
+    if args.old == args.new:
+        raise ToolError("old and new are the same, so there is nothing to do")
+    content = _load(sandbox, path)
+    try:
+        done = replace(content, args.old, args.new, every=args.replace_all)
+    except Absent:
+        raise ToolError(_absent(path, content, args.old)) from None
+    except Ambiguous as error:
+        raise ToolError(
+            f"{path} contains that text {error.count} times; "
+            "give more of the lines around it, or set replace_all"
+        ) from None
+    _store(sandbox, path, done.content)
+    places = "" if done.count == 1 else f" in {done.count} places"
+    return Output(
+        f"edited {path}{places}", events=_edited(path, content, done.content, args.description)
+    )
+
+
+def _absent(path: str, content: bytes, old: str) -> str:
+    near = closest_line(content, old)
+    hint = f"; the line most like its first one is {near[0]}:\n{near[1]}" if near else ""
+    return f"{path} does not contain that text: read it and copy the lines exactly{hint}"
+
+
+def _edited(path: str, old: bytes | None, new: bytes, description: str) -> tuple[FileEdited, ...]:
+    """The event; none if the file is as it was."""
+    if old == new:
+        return ()
+    return (
+        FileEdited(
+            filepath=path,
+            operation="create" if old is None else "modify",
+            description=clip(description, _DESCRIPTION),
+            diff=clip(diff(old, new, path), _DIFF),
+        ),
+    )
+
+
+def _load(sandbox: Sandbox, path: str) -> bytes:
+    try:
+        content = sandbox.read(path, limit=_LARGEST + 1)
+    except OSError as error:
+        raise ToolError(_sentence(path, error)) from error
+    if len(content) > _LARGEST:
+        raise ToolError(f"{path} is larger than {_LARGEST >> 20} MiB; work on it with bash")
+    return content
+
+
+def _load_if_there(sandbox: Sandbox, path: str) -> bytes | None:
+    try:
+        return sandbox.read(path, limit=_LARGEST)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise ToolError(_sentence(path, error)) from error
+
+
+def _store(sandbox: Sandbox, path: str, content: bytes) -> None:
+    try:
+        sandbox.write(path, content)
+    except OSError as error:
+        raise ToolError(_sentence(path, error)) from error
+
+
+def _sentence(path: str, error: OSError) -> str:
+    match error:
+        case FileNotFoundError():
+            return f"{path} does not exist"
+        case IsADirectoryError():
+            return f"{path} is a folder; list its files with glob"
+        case _:
+            return f"{path}: {error.strerror or error}"

@@ -1,0 +1,102 @@
+"""The six tools, and the toolbox that runs them for a model and says so in events."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from time import perf_counter
+from typing import Any
+
+from pydantic import ValidationError
+
+from tiny_backspace.agent.clip import clip
+from tiny_backspace.agent.commands import Bash, Glob, Grep, bash, glob, grep
+from tiny_backspace.agent.files import Edit, Read, Write, edit, read, write
+from tiny_backspace.agent.tool import ANSWER_BYTES, Output, Tool, ToolError
+from tiny_backspace.conversation import ToolCall, ToolResult, ToolSpec
+from tiny_backspace.events import Emit, ToolCalled, ToolFinished
+from tiny_backspace.redact import each_text
+from tiny_backspace.sandbox.interface import Sandbox
+
+_ARGUMENT = 2000  # bytes of one text in the record of a call
+_EXCERPT = 1000
+_NAME = 200
+
+
+class Toolbox:
+    """The tools of one run, bound to its sandbox. Calls may come from several threads.
+
+    `command_timeout` is the longest a `bash` command may take, in seconds, whatever the model asks for.
+    """
+
+    def __init__(
+        self,
+        sandbox: Sandbox,
+        command_timeout: float,
+        *,
+        timer: Callable[[], float] = perf_counter,
+    ) -> None:
+        tools: tuple[Tool[Any], ...] = (
+            Tool(Bash, partial(bash, at_most=command_timeout)),
+            Tool(Read, read),
+            Tool(Write, write),
+            Tool(Edit, edit),
+            Tool(Glob, glob),
+            Tool(Grep, grep),
+        )
+        self._sandbox = sandbox
+        self._timer = timer
+        self._tools = {tool.name: tool for tool in tools}
+
+    @property
+    def specs(self) -> tuple[ToolSpec, ...]:
+        return tuple(tool.spec for tool in self._tools.values())
+
+    def call(self, call: ToolCall, emit: Emit) -> ToolResult:
+        """Do what the model asks for; whatever it asked wrongly is an answer it can act on.
+
+        Raises:
+            SandboxLost: there is nowhere left to do it.
+        """
+        name = clip(call.name, _NAME)
+        arguments = each_text(call.arguments, lambda text: clip(text, _ARGUMENT))
+        emit(ToolCalled(id=call.id, tool=name, arguments=arguments))
+        start = self._timer()
+        try:
+            output, failed = self._run(call), False
+        except ToolError as error:
+            output, failed = Output(str(error), ok=False), True
+        duration = self._timer() - start
+        for event in output.events:
+            emit(event)
+        emit(
+            ToolFinished(
+                id=call.id,
+                tool=name,
+                ok=output.ok,
+                exit_code=output.exit_code,
+                duration_ms=round(duration * 1000, 3),
+                size=len(output.text.encode("utf-8", "replace")),
+                excerpt=clip(output.text, _EXCERPT),
+            )
+        )
+        return ToolResult(call.id, clip(output.text, ANSWER_BYTES), is_error=failed)
+
+    def _run(self, call: ToolCall) -> Output:
+        tool = self._tools.get(call.name)
+        if tool is None:
+            raise ToolError(f"there is no tool {call.name!r}; use {', '.join(self._tools)}")
+        try:
+            args = tool.args.model_validate(call.arguments)
+        except ValidationError as error:
+            raise ToolError(_wrong(tool, error)) from error
+        return tool.run(self._sandbox, args)
+
+
+def _wrong(tool: Tool[Any], error: ValidationError) -> str:
+    """What is wrong with the arguments, without pydantic's links and echoes."""
+    faults = "; ".join(
+        f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}"
+        for fault in error.errors(include_url=False, include_input=False)
+    )
+    return f"{tool.name} was not run: {faults}. It takes {', '.join(tool.args.model_fields)}"

@@ -1,0 +1,178 @@
+"""From the patch to where the user wants it: judged on the tree, committed by us, left as a branch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from tiny_backspace.errors import PolicyRefused, TinyBackspaceError, VerificationFailed
+from tiny_backspace.events import Emit, FileEdited, Step, StepStarted, Warned, WorkSaved, timed
+from tiny_backspace.forges import proposal
+from tiny_backspace.repo.difference import Change, Numstat, parse_numstat, parse_raw
+from tiny_backspace.repo.mirror import Base, Mirror
+from tiny_backspace.repo.origin import LocalRepository, leave_branch
+from tiny_backspace.repo.policy import Decision, judge
+from tiny_backspace.repo.quarantine import Patch, Quarantine, quarantine
+from tiny_backspace.repo.source import Remote
+from tiny_backspace.views.state import RunState
+
+_LINK = "120000"
+_SUBMODULE = "160000"
+_OPERATIONS: Mapping[str, str] = {"A": "create", "D": "delete", "R": "rename"}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """How the change is to leave. `identity` is git's GIT_AUTHOR_… and GIT_COMMITTER_… variables."""
+
+    run_id: str
+    prompt: str
+    branch: bool
+    allow_path: tuple[str, ...]
+    identity: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of the agent's work. `failure` is why it ended early, if it did."""
+
+    base: Base
+    patch: Patch
+    summary: str
+    failure: TinyBackspaceError | None
+
+
+def deliver(
+    delivery: Delivery,
+    origin: LocalRepository | Remote,
+    mirror: Mirror,
+    finding: Finding,
+    so_far: Callable[[], RunState],
+    emit: Emit,
+) -> str:
+    """Judge, commit and leave the change; the closing sentence.
+
+    Raises:
+        PolicyRefused: it may not leave. The patch is kept.
+        VerificationFailed, or `finding.failure`: after the change was left where it can be seen.
+    """
+    if not finding.patch.size:
+        if finding.failure is not None:
+            raise finding.failure
+        return "Nothing to change: the agent left the repository as it was."
+    here = isinstance(origin, LocalRepository) and delivery.branch
+    what = "Creating branch..." if here else "Saving the patch and the pull request's text..."
+    emit(StepStarted.at(Step.PR_CREATION, what))
+    with quarantine(finding.patch.path.parent / "quarantine.git", mirror, finding.base) as cage:
+        with timed("judge", emit):
+            numstat = _judged(cage, cage.apply(finding.patch), delivery, so_far, emit)
+        title = proposal.title(delivery.prompt, finding.summary)
+        state = so_far()
+        message = proposal.commit_message(title, finding.summary, delivery.run_id, state.answered)
+        with timed("commit", emit):
+            commit = cage.commit(finding.patch.tree, message, delivery.identity)
+        if here:
+            assert isinstance(origin, LocalRepository)
+            branch = proposal.branch(delivery.prompt, delivery.run_id)
+            with timed("branch", emit):
+                leave_branch(origin, branch, commit, finding.base, cage.path, emit)
+            emit(WorkSaved(branch=branch, commit=commit))
+            closing = f"Branch {branch} is ready."
+        else:
+            closing = _put_down(delivery, origin, finding, title, state, numstat, emit)
+    if finding.failure is not None:
+        raise finding.failure
+    if state.verification is not None and not state.verification.ok:
+        raise VerificationFailed(
+            f"verification failed: `{state.verification.command}` ended with exit code "
+            f"{state.verification.exit_code}",
+            hint=f"The change is kept as a draft. {closing}",
+        )
+    return closing
+
+
+def _judged(
+    cage: Quarantine, tree: str, delivery: Delivery, so_far: Callable[[], RunState], emit: Emit
+) -> Numstat:
+    """Look at the tree, tell what is in it, and refuse what may not leave."""
+    between = ("-r", "-z", "--no-renames", cage.base.sha, tree)
+    changes = parse_raw(cage.read("diff-tree", "--raw", "--full-index", *between))
+    numstat = parse_numstat(cage.read("diff-tree", "--numstat", *between))
+    emit(
+        WorkSaved(
+            files_changed=len(changes),
+            insertions=numstat.insertions,
+            deletions=numstat.deletions,
+        )
+    )
+    told = so_far().files
+    for event in map(_edit, changes):
+        if event.filepath not in told:  # a command did it, not one of the file tools
+            emit(event)
+    decisions = judge(
+        changes,
+        sizes=cage.sizes([c.new_id for c in changes if c.new_mode not in ("000000", _SUBMODULE)]),
+        links={
+            c.new_id: cage.read("cat-file", "blob", c.new_id)
+            for c in changes
+            if c.new_mode == _LINK
+        },
+        existing=cage.read("ls-tree", "-r", "-z", "--name-only", tree).split(b"\0")[:-1],
+        lines=numstat.insertions + numstat.deletions,
+        allow=delivery.allow_path,
+    )
+    for decision in decisions:
+        emit(decision.event())
+    if refused := [d for d in decisions if d.decision == "refuse"]:
+        raise PolicyRefused(
+            f"the change may not leave: {_reasons(refused)}",
+            hint="It is kept as a patch. `--allow-path GLOB` permits protected files.",
+        )
+    return numstat
+
+
+def _reasons(refused: list[Decision]) -> str:
+    first = "; ".join(f"{d.path}: {d.message}" if d.path else d.message for d in refused[:3])
+    return first + (f"; and {len(refused) - 3} more" if len(refused) > 3 else "")  # noqa: PLR2004 - as shown
+
+
+def _edit(change: Change) -> FileEdited:
+    return FileEdited(
+        filepath=change.path.decode(errors="replace"),
+        operation=_OPERATIONS.get(change.status, "modify"),
+    )
+
+
+def _put_down(
+    delivery: Delivery, origin: LocalRepository | Remote, finding: Finding, title: str,
+    state: RunState, numstat: Numstat, emit: Emit,
+) -> str:  # fmt: skip
+    """Without a branch: the patch stays, and beside it what a pull request would say."""
+    draft = proposal.Draft(
+        prompt=delivery.prompt,
+        summary=finding.summary,
+        made=proposal.Made(
+            run_id=delivery.run_id,
+            agents=state.answered,
+            turns=state.turns,
+            cost_usd=state.cost_usd,
+            replaced=state.replaced,
+        ),
+        files=tuple(
+            proposal.FileLines(f.path.decode(errors="replace"), f.insertions, f.deletions)
+            for f in numstat.files
+        ),
+        verified=state.verification,
+        policy=state.policy,
+    )
+    text = finding.patch.path.with_name("pull-request.md")
+    text.write_text(f"# {title}\n\n{proposal.body(draft)}", "utf-8")
+    emit(WorkSaved(pull_request_text=str(text)))
+    if isinstance(origin, Remote):
+        emit(
+            Warned(
+                message=f"Nothing was pushed to {origin.url} and no pull request was opened: "
+                "publishing is not built yet. The patch and the text of the pull request are kept."
+            )
+        )
+    return f"The patch is ready: {finding.patch.path}"

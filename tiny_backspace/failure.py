@@ -1,0 +1,106 @@
+"""The one error boundary: whatever ends a run becomes its closing event and its exit code."""
+
+from __future__ import annotations
+
+import platform
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tiny_backspace import __version__
+from tiny_backspace.errors import Stopped, TinyBackspaceError
+from tiny_backspace.events import Emit, RunFailed, RunSucceeded
+from tiny_backspace.redact import Redact
+from tiny_backspace.statedir import write_private
+from tiny_backspace.views.state import RunState
+
+BUG = 70
+
+
+def concluded(
+    pipeline: Callable[[], str],
+    emit: Emit,
+    state: Callable[[], RunState],
+    seconds: Callable[[], float],
+    crash: Callable[[BaseException], Path],
+) -> int:
+    """Run the pipeline; whatever comes of it, emit the closing event and return the exit code.
+
+    The pipeline returns the closing sentence. Totals, and where the work is, come from `state`: the
+    fold of the records so far.
+    """
+    try:
+        message = pipeline()
+    except TinyBackspaceError as error:
+        closing = RunFailed(
+            **_totals(state(), seconds()),
+            exit_code=error.exit_code,
+            error=error.kind,
+            message=str(error),
+            hint=error.hint,
+        )
+    except Stopped as stopped:
+        closing = RunFailed(
+            **_totals(state(), seconds()),
+            exit_code=stopped.exit_code,
+            error=stopped.kind,
+            message=f"stopped by {stopped}",
+            hint=_what_is_left(state()),
+        )
+    except Exception as error:  # noqa: BLE001 - a bug: the first of the two places where this is right
+        report = crash(error)
+        closing = RunFailed(
+            **_totals(state(), seconds()),
+            exit_code=BUG,
+            error="bug",
+            message=f"this is a bug in tiny-backspace: {type(error).__name__}",
+            hint=f"Please report it with {report}; it holds no code and no key of yours.",
+            crash_report=str(report),
+        )
+    else:
+        emit(RunSucceeded(**_totals(state(), seconds()), message=message))
+        return 0
+    emit(closing)
+    return closing.exit_code
+
+
+def _totals(state: RunState, seconds: float) -> dict[str, Any]:
+    saved = state.saved
+    return {
+        "branch": saved.branch,
+        "patch": saved.patch,
+        "cost_usd": state.cost_usd,
+        "input_tokens": state.input_tokens,
+        "output_tokens": state.output_tokens,
+        "duration_ms": round(seconds * 1000, 3),
+        "files_changed": saved.files_changed,
+        "insertions": saved.insertions,
+        "deletions": saved.deletions,
+        "providers": state.providers,
+    }
+
+
+def _what_is_left(state: RunState) -> str:
+    if state.saved.branch:
+        return "The branch was made before that."
+    if state.saved.patch:
+        return "The work so far is in the patch; no branch was made."
+    return "Nothing was changed outside the sandbox."
+
+
+def crash_report(folder: Path, run_id: str, redact: Redact) -> Callable[[BaseException], Path]:
+    """A function that writes a private report of a bug: where it happened, without the values of variables."""
+
+    def write(error: BaseException) -> Path:
+        lines = traceback.format_exception(error)
+        text = (
+            f"tiny-backspace {__version__}, run {run_id}\n"
+            f"Python {sys.version.split()[0]}, {platform.platform()}\n\n{''.join(lines)}"
+        )
+        path = folder / f"crash-{run_id}.txt"
+        write_private(path, redact(text).encode(errors="replace"))
+        return path
+
+    return write

@@ -1,0 +1,214 @@
+"""What a change is offered as: branch, title, commit message, description. Pure.
+
+The words come from the user, the repository and the model and are made harmless; what is said
+about tests, costs and models comes from the run's own record.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from tiny_backspace.events import PolicyDecided, ProviderReplaced, Verified
+from tiny_backspace.forges.markdown import (
+    SHORTENED,
+    code,
+    code_cell,
+    fenced,
+    one_line,
+    phrase,
+    prose,
+    visible,
+    within,
+)
+from tiny_backspace.forges.wording import WIDTH, plain_line, plain_text, shortened
+
+LONGEST_BODY = 65_000  # characters; GitHub refuses more than 65,536
+_SLUG = 40
+_UNNAMED = "Change made by tiny-backspace"
+_MACHINE = (
+    "This change was made by a machine, in a container without network and credentials. "
+    "Review it as you would a stranger's."
+)
+# Characters of raw text, which can grow threefold in a block of code …
+_PROMPT, _OUTPUT = 6000, 2000
+# … and of Markdown. Together they stay below the longest body.
+_SUMMARY, _FILES, _NOTES, _REPLACED, _AGENTS = 14_000, 12_000, 6000, 4000, 3000
+
+
+@dataclass(frozen=True, slots=True)
+class FileLines:
+    """One changed file; lines are None where it is binary."""
+
+    path: str
+    insertions: int | None
+    deletions: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """How a change came about, as the run recorded it.
+
+    `agents` are those that answered, `name:model`, in order; `cost_usd` is None where no price is known.
+    """
+
+    run_id: str
+    agents: tuple[str, ...]
+    turns: int
+    cost_usd: float | None
+    replaced: tuple[ProviderReplaced, ...] = ()
+
+    @property
+    def without_model(self) -> bool:
+        return _without_model(self.agents)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """Everything a description is written from. `verified` is the last verification, if there was one."""
+
+    prompt: str
+    summary: str
+    made: Made
+    files: tuple[FileLines, ...] = ()
+    verified: Verified | None = None
+    policy: tuple[PolicyDecided, ...] = ()
+
+
+def slug(prompt: str) -> str:
+    """`[a-z0-9-]{1,40}`: the prompt's first words, or "change" if none can be spelled so."""
+    folded = unicodedata.normalize("NFKD", prompt[:1000]).encode("ascii", "ignore").decode().lower()
+    words = re.sub(r"[^a-z0-9]+", "-", folded).strip("-")
+    cut = words[: _SLUG + 1]
+    if len(cut) > _SLUG:
+        cut = cut.rpartition("-")[0] or cut[:_SLUG]
+    return cut or "change"
+
+
+def branch(prompt: str, run_id: str) -> str:
+    return f"tiny-backspace/{slug(prompt)}-{run_id}"
+
+
+def title(prompt: str, summary: str) -> str:
+    """At most 72 characters: the first line of the prompt that says something, else of the summary."""
+    for text in (prompt, summary):
+        for line in visible(text).split("\n"):
+            words = plain_line(line.lstrip(" \t#>*-"))
+            if any(c.isalnum() for c in words):
+                return shortened(words, WIDTH)
+    return _UNNAMED
+
+
+def commit_message(title: str, summary: str, run_id: str, providers: Sequence[str]) -> str:
+    """Subject, wrapped text, and one trailer, which is ours."""
+    names = ", ".join(shortened(plain_line(name), WIDTH) for name in providers)
+    made = "No model was used." if _without_model(providers) else f"Made with {names}."
+    parts = (
+        shortened(plain_line(title), WIDTH) or _UNNAMED,
+        plain_text(_cut(summary, 4000)),
+        plain_text(made),
+        f"Tiny-Backspace-Run: {run_id}",
+    )
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def body(draft: Draft) -> str:
+    """The description in GitHub Markdown, of at most 65,000 characters."""
+    sections = (
+        ("What and why", [prose(draft.summary, _SUMMARY) or "The agent gave no summary."]),
+        ("Files", _files(draft.files)),
+        ("Verification", _verification(draft.verified)),
+        ("How it was made", _made(draft.made)),
+        ("Policy", _policy(draft.policy)),
+    )
+    blocks = [f"## {heading}\n\n" + "\n".join(lines) for heading, lines in sections if lines]
+    prompt = f"<details>\n<summary>The prompt</summary>\n\n{fenced(_cut(draft.prompt, _PROMPT))}\n\n</details>"
+    return "\n\n".join((*blocks, prompt)) + "\n"
+
+
+def _without_model(agents: Sequence[str]) -> bool:
+    return all(agent.partition(":")[0] == "dummy" for agent in agents)
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else f"{text[:length]}\n{SHORTENED}"
+
+
+def _files(files: Sequence[FileLines]) -> list[str]:
+    if not files:
+        return []
+    rows = (
+        f"| {code_cell(_cut_path(file.path))} | {_count('+', file.insertions)} "
+        f"| {_count('-', file.deletions)} |"
+        for file in files
+    )
+    table = within(rows, _FILES)
+    return ["| File | Added | Removed |", "|:--|--:|--:|", *table.split("\n")]
+
+
+def _cut_path(path: str) -> str:
+    return path if len(path) <= 300 else path[:300] + "…"  # noqa: PLR2004 - wider than any screen
+
+
+def _count(sign: str, lines: int | None) -> str:
+    return "binary" if lines is None else f"{sign}{lines}"
+
+
+def _verification(verified: Verified | None) -> list[str]:
+    """Only what the host saw: nothing an agent says about tests gets here."""
+    if verified is None:
+        return ["Not run."]
+    result = "passed" if verified.ok else "**failed**"
+    command = code(verified.command[:300])
+    said = f"{command} {result} with exit code {verified.exit_code}, attempt {verified.attempt}."
+    output = verified.output.strip()
+    if not output:
+        return [said]
+    end = output if len(output) <= _OUTPUT else f"{SHORTENED}\n{output[-_OUTPUT:]}"
+    return [
+        said,
+        "",
+        "<details>\n<summary>Its output</summary>\n",
+        fenced(end),
+        "\n</details>",
+    ]
+
+
+def _made(made: Made) -> list[str]:
+    cost = "unknown" if made.cost_usd is None else f"${made.cost_usd:.4f}"
+    if made.without_model:
+        agents = "No model was used: the change was made by fixed rules (the dummy agent)."
+    else:
+        agents = within(
+            (f"{n}. {code(agent[:200])}" for n, agent in enumerate(made.agents, 1)), _AGENTS
+        )
+        agents = f"The agents, in order:\n\n{agents}\n"
+    return [
+        _MACHINE,
+        "",
+        agents,
+        f"- Turns: {made.turns}",
+        f"- Cost: {cost}",
+        f"- Run: {code(made.run_id)}",
+        *within(_replacements(made.replaced), _REPLACED).splitlines(),
+    ]
+
+
+def _replacements(replaced: Sequence[ProviderReplaced]) -> Iterator[str]:
+    for one in replaced:
+        yield (
+            f"- {code(one.failed[:100])} failed and {code(one.next[:100])} went on: "
+            f"{phrase(one.reason[:300])}"
+        )
+
+
+def _policy(decisions: Sequence[PolicyDecided]) -> list[str]:
+    words = {"allow": "Allowed", "flag": "Look at this", "refuse": "Refused"}
+    lines = (
+        f"- {words[found.decision]}: {code(_cut_path(found.path)) or 'the change as a whole'} "
+        f"({code(found.rule)}). {phrase(one_line(found.message)[:300])}"
+        for found in decisions
+    )
+    return within(lines, _NOTES).splitlines()

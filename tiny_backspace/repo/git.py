@@ -1,0 +1,269 @@
+"""git on the host: an environment of our own, limits on every child, bounded output, every run recorded.
+
+GitPython is not used here: its `execute` hands the whole of `os.environ` to the child, and waits for
+ever with unbounded output. Sources of the settings: docs/security.md, "Host side".
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from time import monotonic
+from typing import IO
+
+from tiny_backspace.errors import RepoError
+from tiny_backspace.events import Emit, HostCommand
+
+_MIB = 1 << 20
+
+# What may come in from the user's environment: how to reach the network, and nothing about git.
+_INHERITED = (
+    "PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
+    "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY",
+)  # fmt: skip
+
+# Settings on the command level, which no repository's own configuration can override.
+_OVERRIDES = {
+    "core.hooksPath": os.devnull,
+    "core.fsmonitor": "false",
+    "core.attributesFile": os.devnull,
+    "core.alternateRefsCommand": "",
+    "core.pager": "cat",
+    "credential.helper": "",
+    "http.followRedirects": "false",
+    "http.lowSpeedLimit": "1000",
+    "http.lowSpeedTime": "30",
+    "submodule.recurse": "false",
+    "fetch.recurseSubmodules": "no",
+    "fetch.unpackLimit": "1",  # one indexed pack, which goes on into the sandbox as it lies
+    "fetch.fsckObjects": "true",
+    "push.recurseSubmodules": "no",
+    "protocol.allow": "never",
+    "protocol.https.allow": "always",
+    "transfer.bundleURI": "false",
+    "gc.auto": "0",
+    "maintenance.auto": "false",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Of one git child. Bytes and seconds."""
+
+    memory: int
+    cpu: int
+    file: int
+    wall: float
+    output: int = 64 * _MIB
+
+
+AGENTS_WORK = Limits(memory=1024 * _MIB, cpu=30, file=256 * _MIB, wall=60)
+TRANSFER = Limits(memory=4096 * _MIB, cpu=300, file=2048 * _MIB, wall=300)
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What git said. `clipped`: it said more than the limit and was ended."""
+
+    exit_code: int
+    stdout: bytes
+    stderr: bytes
+
+    @property
+    def ok(self) -> bool:
+        return self.exit_code == 0
+
+    @property
+    def text(self) -> str:
+        return self.stdout.decode(errors="replace").strip()
+
+    @property
+    def complaint(self) -> str:
+        """The last lines of what it complained about, for a message."""
+        lines = self.stderr.decode(errors="replace").strip().splitlines()
+        return " ".join(line.removeprefix("fatal: ").removeprefix("error: ") for line in lines[-3:])
+
+
+@dataclass(frozen=True, slots=True)
+class Git:
+    """Runs git. `home` is an empty folder of the run; `protocols` may be used besides https.
+
+    `safe` are the folders of the one repository that may belong to another user.
+    """
+
+    environment: Mapping[str, str]
+    home: Path
+    emit: Emit
+    protocols: tuple[str, ...] = ()
+    safe: tuple[Path, ...] = ()
+
+    def run(
+        self,
+        *args: str,
+        git_dir: Path | None = None,
+        stdin: IO[bytes] | bytes = b"",
+        stdout: IO[bytes] | None = None,
+        limits: Limits = AGENTS_WORK,
+        env: Mapping[str, str] | None = None,
+    ) -> Done:
+        """Run `git <args>`; a failure is a value.
+
+        Raises:
+            RepoError: git is missing, or was ended by a limit.
+        """
+        argv = ["git", *([f"--git-dir={git_dir}"] if git_dir else []), *args]
+        start = monotonic()
+        with _input(stdin) as source, self._child(argv, source, stdout, limits, env) as process:
+            out, err = _communicate(process, limits, argv)
+            exit_code = process.wait()
+        self.emit(
+            HostCommand(
+                argv=tuple(argv),
+                exit_code=exit_code,
+                duration_ms=round((monotonic() - start) * 1000, 3),
+            )
+        )
+        return Done(exit_code, out, err)
+
+    def must(
+        self,
+        *args: str,
+        doing: str,
+        git_dir: Path | None = None,
+        stdin: IO[bytes] | bytes = b"",
+        stdout: IO[bytes] | None = None,
+        limits: Limits = AGENTS_WORK,
+        env: Mapping[str, str] | None = None,
+    ) -> Done:
+        """`run`, where a failure is the end: `doing` says of what.
+
+        Raises:
+            RepoError: git failed.
+        """
+        done = self.run(*args, git_dir=git_dir, stdin=stdin, stdout=stdout, limits=limits, env=env)
+        if not done.ok:
+            raise RepoError(f"git failed while {doing}: {done.complaint}")
+        return done
+
+    @contextmanager
+    def _child(
+        self,
+        argv: Sequence[str],
+        stdin: IO[bytes] | int,
+        stdout: IO[bytes] | None,
+        limits: Limits,
+        env: Mapping[str, str] | None,
+    ) -> Iterator[subprocess.Popen[bytes]]:
+        """The process, in a group of its own that does not outlive the block."""
+        try:
+            process = subprocess.Popen(
+                [*_limited(limits), *argv],
+                stdin=stdin,
+                stdout=stdout or subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env=self._environment() | dict(env or {}),
+                cwd=self.home,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise RepoError(
+                f"git cannot be started: {error}", hint="Install git 2.30 or newer."
+            ) from error
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            for pipe in (process.stdout, process.stderr):
+                if pipe is not None:
+                    pipe.close()
+
+    def _environment(self) -> dict[str, str]:
+        config = self.home / f"gitconfig-{len(self.safe)}"
+        if not config.exists():
+            safe = "".join(f"[safe]\n\tdirectory = {_quoted(str(path))}\n" for path in self.safe)
+            # upload-pack of a local repository reads this file; no delta search for a copy next door
+            config.write_text(f"{safe}[pack]\n\twindow = 0\n", "utf-8", "surrogateescape")
+        kept = {name: self.environment[name] for name in _INHERITED if name in self.environment}
+        settings = _OVERRIDES | {f"protocol.{p}.allow": "always" for p in self.protocols}
+        return (
+            kept
+            | {
+                "HOME": str(self.home),
+                "LC_ALL": "C",
+                "GIT_CONFIG_NOSYSTEM": "1",
+                "GIT_CONFIG_GLOBAL": str(config),
+                "GIT_TERMINAL_PROMPT": "0",
+                "GIT_ASKPASS": "",
+                "GIT_OPTIONAL_LOCKS": "0",
+                "GIT_NO_REPLACE_OBJECTS": "1",
+                "GIT_CONFIG_COUNT": str(len(settings)),
+            }
+            | {f"GIT_CONFIG_KEY_{n}": key for n, key in enumerate(settings)}
+            | {f"GIT_CONFIG_VALUE_{n}": value for n, value in enumerate(settings.values())}
+        )
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _limited(limits: Limits) -> list[str]:
+    """An argv that sets the limits and becomes what follows. macOS has no limit on address space."""
+    script = (
+        f"ulimit -v {limits.memory >> 10} 2>/dev/null; ulimit -t {limits.cpu}; "
+        f"ulimit -f {limits.file >> 9}; ulimit -n 256; ulimit -c 0; "
+        'exec "$@"'
+    )
+    return ["/bin/sh", "-c", script, "sh"]
+
+
+@contextmanager
+def _input(stdin: IO[bytes] | bytes) -> Iterator[IO[bytes] | int]:
+    if not isinstance(stdin, bytes):
+        yield stdin
+    elif not stdin:
+        yield subprocess.DEVNULL
+    else:
+        with TemporaryFile() as file:
+            file.write(stdin)
+            file.seek(0)
+            yield file
+
+
+def _communicate(
+    process: subprocess.Popen[bytes], limits: Limits, argv: Sequence[str]
+) -> tuple[bytes, bytes]:
+    kept = {"out": bytearray(), "err": bytearray()}
+    deadline = monotonic() + limits.wall
+    with selectors.DefaultSelector() as selector:
+        for name, pipe in (("out", process.stdout), ("err", process.stderr)):
+            if pipe is not None:
+                selector.register(pipe, selectors.EVENT_READ, name)
+        while selector.get_map():
+            ready = selector.select(max(0.0, deadline - monotonic()))
+            if not ready:
+                raise RepoError(
+                    f"git {_verb(argv)} took longer than {limits.wall:g} s and was ended"
+                )
+            for key, _ in ready:
+                if not (data := os.read(key.fd, 1 << 16)):
+                    selector.unregister(key.fileobj)
+                kept[key.data] += data
+                if len(kept[key.data]) > limits.output:
+                    raise RepoError(
+                        f"git {_verb(argv)} said more than {limits.output} bytes and was ended"
+                    )
+    return bytes(kept["out"]), bytes(kept["err"])
+
+
+def _verb(argv: Sequence[str]) -> str:
+    return next((a for a in argv[1:] if not a.startswith("-")), "")

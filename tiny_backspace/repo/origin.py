@@ -1,0 +1,168 @@
+"""Where a run's base comes from, and where its branch goes: the user's own repository, or a remote one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from tiny_backspace.errors import RepoError
+from tiny_backspace.events import Emit, GitOperation
+from tiny_backspace.repo.git import TRANSFER, Git
+from tiny_backspace.repo.mirror import Base
+from tiny_backspace.repo.source import Local, Remote
+
+_NO_OBJECT = "0" * 40
+_SHA = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRepository:
+    """A repository of the user's. Its work tree, index and HEAD are never touched; one branch is added."""
+
+    git_dir: Path
+    work_tree: Path | None
+    git: Git
+
+    @property
+    def url(self) -> str:
+        return f"file://{self.git_dir}"
+
+
+def open_local(source: Local, git: Git) -> LocalRepository:
+    """Find the repository that holds this path.
+
+    Raises:
+        RepoError: there is none, or it is of a kind we cannot take.
+    """
+    path = Path(source.path).expanduser().resolve()
+    if not path.is_dir():
+        raise RepoError(f"there is no folder {source.path}")
+    # whoever names a repository trusts it; what it could run is switched off anyway
+    top = next((p for p in (path, *path.parents) if (p / ".git").exists()), path)
+    git = replace(git, safe=(top, top / ".git"), protocols=("file",))
+    found = git.run(
+        "-C", str(path), "rev-parse", "--path-format=absolute",
+        "--git-common-dir", "--is-bare-repository", "--show-object-format",
+    )  # fmt: skip
+    if not found.ok:
+        raise RepoError(
+            f"{source.path} is not in a git repository",
+            hint="`git init` makes one; or name a remote repository: owner/name.",
+        )
+    git_dir, bare, object_format = found.text.splitlines()
+    if object_format != "sha1":
+        raise RepoError(
+            f"{source.path} uses {object_format} object names, which we cannot take yet"
+        )
+    return LocalRepository(Path(git_dir), None if bare == "true" else top, git)
+
+
+def local_base(repository: LocalRepository, wanted: str | None) -> Base:
+    """The commit to start from: HEAD of the work tree that was named, or `wanted`.
+
+    Raises:
+        RepoError: it does not exist, or there is no commit yet.
+    """
+    git = repository.git
+    where = ("-C", str(repository.work_tree)) if repository.work_tree else ()
+    git_dir = None if where else repository.git_dir
+    spec = wanted or "HEAD"
+    found = git.run(
+        *where, "rev-parse", "-q", "--verify", "--end-of-options", f"{spec}^{{commit}}",
+        git_dir=git_dir,
+    )  # fmt: skip
+    if not found.ok:
+        raise RepoError(
+            f"there is no commit {spec!r} in this repository"
+            if wanted
+            else "this repository has no commit yet",
+            hint="`git branch --all` lists what there is."
+            if wanted
+            else "Make a first commit: a run starts from one.",
+        )
+    if wanted:
+        known = git.run(*where, "show-ref", "-q", "--verify", f"refs/heads/{wanted}", git_dir=git_dir)
+        return Base(found.text, wanted if known.ok else None)
+    head = git.run(*where, "symbolic-ref", "-q", "HEAD", git_dir=git_dir).text
+    return Base(found.text, head.removeprefix("refs/heads/") or None)
+
+
+def uncommitted(repository: LocalRepository) -> int:
+    """How many files of the work tree are not as in HEAD, untracked ones included."""
+    git = repository.git
+    if repository.work_tree is None:
+        return 0
+    # a content filter of the repository's configuration would be a program run on the host
+    listed = git.run(
+        "config", "--local", "--get-regexp", "-z", r"^filter\.", git_dir=repository.git_dir
+    )
+    keys = {entry.partition("\n")[0] for entry in listed.text.split("\0") if entry}
+    off = [arg for key in sorted(keys) for arg in ("-c", f"{key}={_off(key)}")]
+    status = git.run(
+        *off, "-C", str(repository.work_tree), "status", "--porcelain", "-z", "--no-renames",
+        "--ignore-submodules=all",
+    )  # fmt: skip
+    return status.stdout.count(b"\0") if status.ok else 0
+
+
+def _off(key: str) -> str:
+    return "false" if key.endswith(".required") else ""
+
+
+def remote_base(remote: Remote, wanted: str | None, git: Git) -> Base:
+    """The remote's default branch, or the branch, tag or commit that was asked for.
+
+    Raises:
+        RepoError: it cannot be reached or read, or has no such branch.
+    """
+    if wanted and _SHA.fullmatch(wanted):
+        return Base(wanted, None)
+    patterns = [f"refs/heads/{wanted}", f"refs/tags/{wanted}"] if wanted else ["HEAD"]
+    done = git.run(
+        "ls-remote", "-q", "--symref", "--end-of-options", remote.url, *patterns, limits=TRANSFER
+    )
+    if not done.ok:
+        raise RepoError(
+            f"{remote.url} cannot be read: {done.complaint}",
+            hint="It may be private or misspelt. Clone it and run in the clone, for now.",
+        )
+    branch = wanted
+    for line in done.text.splitlines():
+        left, _, name = line.partition("\t")
+        if left.startswith("ref: refs/heads/"):
+            branch = left.removeprefix("ref: refs/heads/")
+        elif _SHA.fullmatch(left):
+            return Base(left, None if name.startswith("refs/tags/") else branch)
+    raise RepoError(
+        f"{remote.url} has no branch or tag {wanted!r}" if wanted else f"{remote.url} is empty",
+        hint="Check --base." if wanted else "Make a first commit there: a run starts from one.",
+    )
+
+
+def leave_branch(
+    repository: LocalRepository, branch: str, commit: str, base: Base, quarantine: Path, emit: Emit
+) -> None:
+    """Give the user's repository the commit and a new branch on it, and nothing else.
+
+    Raises:
+        RepoError: the branch exists, or the repository cannot be written.
+    """
+    git = repository.git
+    with TemporaryFile() as pack:
+        git.must(
+            "pack-objects", "-q", "--revs", "--thin", "--stdout", git_dir=quarantine,
+            stdin=f"{commit}\n^{base.sha}\n".encode(), stdout=pack, doing="packing the commit",
+        )  # fmt: skip
+        pack.seek(0)
+        git.must(
+            "unpack-objects", "-q", "--strict", git_dir=repository.git_dir, stdin=pack,
+            doing=f"writing to {repository.git_dir}",
+        )  # fmt: skip
+    ref = f"refs/heads/{branch}"
+    git.must(
+        "update-ref", "-m", "tiny-backspace run", ref, commit, _NO_OBJECT,
+        git_dir=repository.git_dir, doing=f"making the branch {branch}",
+    )  # fmt: skip
+    emit(GitOperation(command=f"git update-ref {ref} {commit}", output=f"branch {branch}"))

@@ -1,0 +1,150 @@
+"""Where the agent's work is looked at: a bare repository of the run's own, apart from everything else.
+
+The patch is applied by git to a temporary index, under limits; what is judged and committed is the
+tree that comes of it. Nothing is checked out, and the mirror behind it is only read.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tiny_backspace.errors import AgentError, RepoError
+from tiny_backspace.repo.git import Git
+from tiny_backspace.repo.mirror import Base, Mirror
+from tiny_backspace.sandbox.interface import Sandbox
+
+PATCH_LIMIT = 20 << 20  # bytes
+
+# Argument: base. The index is a copy of the one made at check-out, so that nothing the agent did to
+# its own (assume-unchanged, a lock left behind) hides a change. diff-index reads no diff.* settings.
+_TAKE_OUT = """
+set -e
+index=$(mktemp) && trap 'rm -f "$index"' EXIT
+export GIT_INDEX_FILE=$index
+cp .git/tiny-backspace-index "$index" 2>/dev/null || git read-tree "$1"
+git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false add -A >&2
+git write-tree >&2
+git diff-index --cached -p --binary --full-index --no-renames --no-color "$1"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What came out: a file on the host, and the tree the container says it leads to."""
+
+    path: Path
+    size: int
+    tree: str
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def take_out(sandbox: Sandbox, base: Base, target: Path, *, timeout: float = 60) -> Patch:
+    """Write the sandbox's change to `target` as one binary patch. An empty one means no change.
+
+    Raises:
+        AgentError: the change is too large, or git inside could not say what it is.
+    """
+    size = 0
+    with target.open("wb") as file:
+
+        def keep(data: bytes) -> None:
+            nonlocal size
+            size += len(data)
+            if size > PATCH_LIMIT:
+                raise _TooLarge
+            file.write(data)
+
+        try:
+            result = sandbox.call(
+                ["sh", "-c", _TAKE_OUT, "sh", base.sha], timeout=timeout, on_output=keep
+            )
+        except _TooLarge:
+            raise AgentError(
+                f"the change is larger than {PATCH_LIMIT >> 20} MiB",
+                hint="Did the agent leave build output behind? `tiny-backspace show` tells.",
+            ) from None
+    said = result.stderr.decode(errors="replace").strip()
+    if not result.ok:
+        raise AgentError(f"the change could not be taken out of the sandbox: {said[-300:]}")
+    return Patch(target, size, said.rpartition("\n")[2])
+
+
+@dataclass(frozen=True, slots=True)
+class Quarantine:
+    path: Path
+    git: Git
+    base: Base
+
+    def apply(self, patch: Patch) -> str:
+        """The id of the tree that the patch makes of the base.
+
+        Raises:
+            AgentError: it does not apply, or leads to another tree than the container said.
+        """
+        index = {"GIT_INDEX_FILE": str(self.path / "index")}
+        self.git.must(
+            "read-tree", self.base.sha, git_dir=self.path, env=index, doing="reading the base"
+        )
+        with patch.path.open("rb") as file:
+            applied = self.git.run(
+                "apply", "--cached", "--binary", "--whitespace=nowarn", "-",
+                git_dir=self.path, stdin=file, env=index,
+            )  # fmt: skip
+        if not applied.ok:
+            raise AgentError(f"the patch does not apply to its base: {applied.complaint}")
+        tree = self.git.must(
+            "write-tree", git_dir=self.path, env=index, doing="writing the tree"
+        ).text
+        if tree != patch.tree:
+            raise AgentError(
+                f"the patch leads to tree {tree[:12]}, the container said {patch.tree[:12]}"
+            )
+        return tree
+
+    def read(self, *args: str) -> bytes:
+        """The output of a git command that reads objects here."""
+        return self.git.must(*args, git_dir=self.path, doing="reading the change").stdout
+
+    def sizes(self, ids: list[str]) -> dict[str, int]:
+        """Bytes of each blob."""
+        if not ids:
+            return {}
+        done = self.git.must(
+            "cat-file", "--batch-check=%(objectname) %(objectsize)", git_dir=self.path,
+            stdin="".join(f"{i}\n" for i in ids).encode(), doing="measuring the change",
+        )  # fmt: skip
+        pairs = (line.split() for line in done.text.splitlines())
+        return {pair[0]: int(pair[1]) for pair in pairs if pair[1].isdigit()}
+
+    def commit(self, tree: str, message: str, identity: Mapping[str, str]) -> str:
+        """The one commit of the run: this tree on the base. `identity` is git's GIT_AUTHOR_… variables."""
+        done = self.git.must(
+            "commit-tree", tree, "-p", self.base.sha, "-F", "-",
+            git_dir=self.path, stdin=message.encode(), env=identity, doing="making the commit",
+        )  # fmt: skip
+        return done.text
+
+
+@contextmanager
+def quarantine(path: Path, mirror: Mirror, base: Base) -> Iterator[Quarantine]:
+    """A fresh one that borrows the mirror's objects; gone afterwards."""
+    try:
+        mirror.git.must(
+            "init", "-q", "--bare", "--template=", str(path), doing="making a quarantine"
+        )
+        (path / "objects" / "info").mkdir(exist_ok=True)
+        (path / "objects" / "info" / "alternates").write_text(f"{mirror.path / 'objects'}\n")
+        if (mirror.path / "shallow").exists():
+            shutil.copyfile(mirror.path / "shallow", path / "shallow")
+        yield Quarantine(path, mirror.git, base)
+    except OSError as error:
+        raise RepoError(f"{path} cannot be written: {error}") from error
+    finally:
+        shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,224 @@
+"""The pipeline: from a request to a branch (or a patch), one station after the other.
+
+Nothing done is lost: whatever ends the work early, what the agent has changed by then comes out as
+a patch before the sandbox goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tiny_backspace.agent.facts import Facts, look
+from tiny_backspace.agent.loop import Budget, Limits, solve
+from tiny_backspace.agent.prompt import opening, system
+from tiny_backspace.agent.tools import Toolbox
+from tiny_backspace.conversation import Message, Text, User
+from tiny_backspace.delivery import Delivery, Finding, deliver
+from tiny_backspace.errors import AgentError, ProviderError, Stopped, TinyBackspaceError
+from tiny_backspace.events import (
+    AgentThought,
+    Emit,
+    RepositoryAnalysed,
+    RunStarted,
+    Step,
+    StepStarted,
+    Warned,
+    WorkSaved,
+    timed,
+)
+from tiny_backspace.overlap import opened_early
+from tiny_backspace.providers.interface import Provider
+from tiny_backspace.repo.git import Git
+from tiny_backspace.repo.mirror import Base, mirror_of
+from tiny_backspace.repo.origin import (
+    LocalRepository,
+    local_base,
+    open_local,
+    remote_base,
+    uncommitted,
+)
+from tiny_backspace.repo.quarantine import Patch, take_out
+from tiny_backspace.repo.source import Local, Remote, Source
+from tiny_backspace.sandbox.interface import Sandbox
+from tiny_backspace.sandbox.usage import measured, sampling
+from tiny_backspace.verification import Verification, complaint, verify
+from tiny_backspace.views.state import RunState
+
+_RESCUE = 1.0  # seconds: an interrupted run ends within two
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the user asked for, understood. `base` is a branch, tag or commit; None is HEAD."""
+
+    source: Source
+    repo: str
+    prompt: str
+    base: str | None
+    verification: Verification | None
+    delivery: Delivery
+    limits: Limits
+    command_timeout: float
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the pipeline works with. `folder` is the run's own, `cache` every run's; `so_far` folds its records."""
+
+    open_sandbox: Callable[[Emit], AbstractContextManager[Sandbox]]
+    provider: Provider
+    agents: tuple[str, ...]
+    notes: tuple[str, ...]
+    git: Git
+    folder: Path
+    cache: Path
+    version: str
+    so_far: Callable[[], RunState]
+
+
+def run(request: Request, parts: Parts, emit: Emit) -> str:
+    """Do it all; the closing sentence. Failures are `TinyBackspaceError`s, with the work kept."""
+    emit(StepStarted.at(Step.VALIDATION, "Validating repository URL..."))
+    emit(_started(request, parts))
+    for note in parts.notes:
+        emit(AgentThought(step="provider_selection", message=note))
+    with opened_early(parts.open_sandbox(emit), "open-sandbox") as opened:
+        with timed("validation", emit):
+            origin, base, git = _resolve(request, parts.git, emit)
+        emit(StepStarted.at(Step.SANDBOX_INIT, "Initializing secure sandbox..."))
+        mirror = mirror_of(parts.cache, origin.url, git)
+        with timed("fetch", emit):
+            mirror.fetch(origin.url, base, emit)
+        with timed("sandbox.wait", emit):
+            sandbox = opened()
+        emit(StepStarted.at(Step.CLONE, "Cloning repository..."))
+        with timed("pack_in", emit):
+            mirror.bring_in(sandbox, base)
+        emit(StepStarted.at(Step.ANALYSIS, "Analyzing repository structure..."))
+        with timed("analysis", emit):
+            facts = _analyse(sandbox, base, emit)
+        emit(StepStarted.at(Step.AI_PROCESSING, "Generating code improvements..."))
+        finding = _work(request, parts, sandbox, base, facts, emit)
+        with timed("usage", emit):
+            emit(measured(sandbox))
+        return deliver(request.delivery, origin, mirror, finding, parts.so_far, emit)
+
+
+def _started(request: Request, parts: Parts) -> RunStarted:
+    return RunStarted(
+        repo=request.repo,
+        prompt=request.prompt,
+        base=request.base or "HEAD",
+        agents=parts.agents,
+        limits={
+            "turns": request.limits.turns,
+            "tool_calls": request.limits.tool_calls,
+            "timeout_s": request.limits.seconds,
+            "command_timeout_s": request.command_timeout,
+        },
+        version=parts.version,
+    )
+
+
+def _resolve(request: Request, git: Git, emit: Emit) -> tuple[LocalRepository | Remote, Base, Git]:
+    """Where the base is, which commit it is, and a git that may speak to that place."""
+    match request.source:
+        case Local() as source:
+            repository = open_local(source, git)
+            base = local_base(repository, request.base)
+            if changed := uncommitted(repository):
+                emit(
+                    Warned(
+                        message=f"{changed} uncommitted or untracked file(s) are not part of the run: "
+                        f"it starts from {base.branch or 'HEAD'} at {base.sha[:12]}"
+                    )
+                )
+            return repository, base, repository.git
+        case Remote() as remote:
+            if remote.url.startswith("http://"):  # only on loopback, says the parser
+                git = replace(git, protocols=("http",))
+            return remote, remote_base(remote, request.base, git), git
+
+
+def _analyse(sandbox: Sandbox, base: Base, emit: Emit) -> Facts:
+    facts = look(sandbox)
+    emit(
+        RepositoryAnalysed(
+            base=base.sha,
+            branch=base.branch,
+            files=facts.files,
+            languages=facts.languages,
+            test_command=facts.test_command,
+            instructions=facts.instructions,
+        )
+    )
+    languages = ", ".join(facts.languages) or "no language that we know"
+    tests = f"tests run with `{facts.test_command}`" if facts.test_command else "no test command"
+    emit(
+        AgentThought(
+            step="repository_analysis", message=f"{facts.files} files, {languages}; {tests}."
+        )
+    )
+    if facts.submodules:
+        emit(Warned(message="This repository has submodules; they are left alone."))
+    if facts.lfs:
+        emit(Warned(message="This repository has LFS files; they are kept as pointers."))
+    return facts
+
+
+def _work(
+    request: Request, parts: Parts, sandbox: Sandbox, base: Base, facts: Facts, emit: Emit
+) -> Finding:
+    """Let the agent work and take the change out, however the work ended."""
+    target = parts.folder / "change.patch"
+    failure: TinyBackspaceError | None = None
+    summary = ""
+    try:
+        summary = _solved(request, parts.provider, sandbox, facts, sampling(sandbox, emit))
+    except (AgentError, ProviderError) as error:
+        failure = error  # a limit, a refusal, nobody left to ask: the work so far is offered
+    except Stopped:
+        _rescue(sandbox, base, target, emit)
+        raise
+    with timed("pack_out", emit):
+        patch = take_out(sandbox, base, target)
+    _saved(patch, emit)
+    return Finding(base, patch, summary, failure)
+
+
+def _solved(
+    request: Request, provider: Provider, sandbox: Sandbox, facts: Facts, emit: Emit
+) -> str:
+    """Solve, verify, and let the agent repair what the verification finds; the agent's last words."""
+    toolbox, budget = Toolbox(sandbox, request.command_timeout), Budget(request.limits)
+    conversation: tuple[Message, ...] = (opening(request.prompt, facts),)
+    attempt = 0
+    while True:
+        solution = solve(conversation, system(), provider, toolbox, budget, emit)
+        acted = len(solution.conversation) > len(conversation) + 1
+        wanted = request.verification
+        if wanted is None or (attempt and not acted):
+            return solution.summary
+        attempt += 1
+        verdict = verify(wanted, attempt, sandbox, emit)
+        if verdict.ok or attempt >= wanted.attempts:
+            return solution.summary
+        conversation = (*solution.conversation, User((Text(complaint(verdict)),)))
+
+
+def _rescue(sandbox: Sandbox, base: Base, target: Path, emit: Emit) -> None:
+    """The work so far, in the little time an interrupted run has."""
+    try:
+        _saved(take_out(sandbox, base, target, timeout=_RESCUE), emit)
+    except TinyBackspaceError as error:
+        emit(Warned(message=f"the work so far could not be taken out: {error}"))
+
+
+def _saved(patch: Patch, emit: Emit) -> None:
+    if patch.size:
+        emit(WorkSaved(patch=str(patch.path)))
+    else:
+        patch.path.unlink()

@@ -1,0 +1,223 @@
+"""The composition root: settings become the parts of a run and those who listen to it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+from tiny_backspace import __version__
+from tiny_backspace.agent.loop import Limits
+from tiny_backspace.delivery import Delivery
+from tiny_backspace.errors import ProviderError, UsageError
+from tiny_backspace.events import Emit, Record
+from tiny_backspace.failure import concluded, crash_report
+from tiny_backspace.providers.chain import Fallback
+from tiny_backspace.providers.dummy import Dummy
+from tiny_backspace.providers.interface import Provider
+from tiny_backspace.recorder import Recorder, Subscriber, Watcher
+from tiny_backspace.redact import redactor
+from tiny_backspace.repo.git import Git
+from tiny_backspace.repo.source import Local, parse
+from tiny_backspace.run import Parts, Request, run
+from tiny_backspace.sandbox.container import Wish
+from tiny_backspace.sandbox.interface import Sandbox
+from tiny_backspace.settings import PROMPT_LIMIT, Settings, secrets
+from tiny_backspace.statedir import cache_dir, hold, is_live, owner_id, private_dir, state_dir
+from tiny_backspace.telemetry.store import History
+from tiny_backspace.verification import Verification
+from tiny_backspace.views.state import RunState, advance
+
+# What an agent of this name needs; each is one entry here and one file in providers/.
+_KEYS = {"claude": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The command line's part of a run; `prompt` is read already."""
+
+    repo: str
+    prompt: str
+    base: str | None = None
+
+
+@dataclass(slots=True)
+class Folded:
+    """The run so far, by its records: the same fold that the views show."""
+
+    state: RunState = field(default_factory=RunState)
+
+    def __call__(self, record: Record) -> None:
+        self.state = advance(self.state, record)
+
+
+def execute(
+    asked: Asked,
+    settings: Settings,
+    environment: Mapping[str, str],
+    run_id: str,
+    subscribers: tuple[Subscriber, ...],
+    watchers: tuple[Watcher, ...],
+) -> tuple[int, RunState]:
+    """One run from here to its closing event: the exit code, and the run as its records tell it.
+
+    Raises:
+        UsageError: the folders for its state cannot be used.
+    """
+    start = monotonic()
+    state_folder = private_dir(state_dir(environment))
+    folded = Folded()
+    redact = redactor(secrets(environment, settings))
+    with ExitStack() as stack:
+        stack.enter_context(hold(state_folder, run_id))
+        history = stack.enter_context(History(state_folder / "history.db"))
+        recorder = Recorder(
+            run_id,
+            (folded, history, *subscribers),
+            clock=lambda: datetime.now(UTC),
+            redact=redact,
+            watchers=watchers,
+        )
+
+        def pipeline() -> str:
+            request = understood(asked, settings, run_id)
+            with _parts(settings, environment, run_id, lambda: folded.state, recorder) as parts:
+                return run(request, parts, recorder)
+
+        code = concluded(
+            pipeline,
+            recorder,
+            state=lambda: folded.state,
+            seconds=lambda: monotonic() - start,
+            crash=crash_report(state_folder, run_id, redact),
+        )
+    return code, folded.state
+
+
+def understood(asked: Asked, settings: Settings, run_id: str) -> Request:
+    """The request, with everything in it checked that can be checked without touching anything.
+
+    Raises:
+        UsageError: the repository or the prompt is not acceptable.
+    """
+    source = parse(asked.repo)
+    size = len(asked.prompt.encode(errors="replace"))
+    if not asked.prompt.strip():
+        raise UsageError("the prompt is empty", hint='Say what to change: "fix the typo in …".')
+    if size > PROMPT_LIMIT:
+        raise UsageError(f"the prompt has {size} bytes; at most {PROMPT_LIMIT} are taken")
+    verification = (
+        Verification(settings.verify, settings.verify_attempts, settings.command_timeout)
+        if settings.verify
+        else None
+    )
+    identity = {
+        f"GIT_{role}_{part}": value
+        for role in ("AUTHOR", "COMMITTER")
+        for part, value in (("NAME", settings.author_name), ("EMAIL", settings.author_email))
+    }
+    return Request(
+        source=source,
+        repo=source.path if isinstance(source, Local) else source.url,
+        prompt=asked.prompt,
+        base=asked.base,
+        verification=verification,
+        delivery=Delivery(
+            run_id=run_id,
+            prompt=asked.prompt,
+            branch=isinstance(source, Local) and settings.publish != "patch",
+            allow_path=settings.allow_path,
+            identity=identity,
+        ),
+        limits=Limits(settings.max_turns, settings.max_tool_calls, settings.timeout),
+        command_timeout=settings.command_timeout,
+    )
+
+
+@contextmanager
+def _parts(
+    settings: Settings,
+    environment: Mapping[str, str],
+    run_id: str,
+    so_far: Callable[[], RunState],
+    emit: Emit,
+) -> Generator[Parts]:
+    state = state_dir(environment)
+    folder = private_dir(state / "runs" / run_id)
+    home = private_dir(folder / "home")
+    provider, agents, notes = _chain(settings)
+    try:
+        yield Parts(
+            open_sandbox=_opener(settings, state, run_id),
+            provider=provider,
+            agents=agents,
+            notes=notes,
+            git=Git(environment=environment, home=home, emit=emit),
+            folder=folder,
+            cache=private_dir(cache_dir(environment)),
+            version=__version__,
+            so_far=so_far,
+        )
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _chain(settings: Settings) -> tuple[Provider, tuple[str, ...], tuple[str, ...]]:
+    """Who answers, their names in order, and why others were left out."""
+    chosen: list[Provider] = []
+    left_out: list[str] = []
+    keys = {"claude": settings.anthropic_api_key, "openai": settings.openai_api_key}
+    for name in settings.agents:
+        match name:
+            case "dummy":
+                chosen.append(Dummy())
+            case "claude" | "openai":
+                has_key = keys[name] is not None
+                left_out.append(
+                    f"{name} is skipped: "
+                    + ("this version cannot speak to it yet" if has_key else f"no {_KEYS[name]}")
+                )
+            case _:
+                raise UsageError(
+                    f"there is no agent {name!r}", hint="--agents takes claude, openai and dummy."
+                )
+    if not chosen:
+        raise ProviderError(
+            f"nobody can answer: {'; '.join(left_out) or 'no agent was named'}",
+            hint="Add the offline dummy: --agents claude,openai,dummy.",
+        )
+    provider = chosen[0] if len(chosen) == 1 else Fallback(*chosen)
+    return provider, tuple(f"{p.name}:{p.model}" for p in chosen), tuple(left_out)
+
+
+def _opener(
+    settings: Settings, state: Path, run_id: str
+) -> Callable[[Emit], AbstractContextManager[Sandbox]]:
+    wish = Wish(
+        image=settings.image,
+        base=settings.base_image,
+        memory=settings.memory,
+        disk=settings.disk,
+        cpus=settings.cpus,
+        pids=settings.pids,
+        seconds=settings.timeout,
+        runtime=settings.runtime,
+    )
+
+    @contextmanager
+    def opened(emit: Emit) -> Generator[Sandbox]:
+        from tiny_backspace.sandbox.docker import open_sandbox
+        from tiny_backspace.sandbox.engine import connect, remove_leftovers
+
+        engine, owner = connect(settings.docker_host), owner_id(state)
+        remove_leftovers(engine, owner, lambda other: is_live(state, other))
+        with open_sandbox(engine, wish, run_id, owner, emit) as sandbox:
+            yield sandbox
+
+    return opened
