@@ -41,18 +41,22 @@ _TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)", re.IGNORECASE)
 
 def size(value: object) -> object:
     """`512m`, `4g` or a number of bytes, as bytes."""
-    if isinstance(value, str) and (found := _SIZE.fullmatch(value.strip())):
-        number, unit = found.groups()
-        return int(float(number) * 1024 ** " kmgt".index(unit.lower() or " "))
-    return value
+    if not isinstance(value, str):
+        return value
+    if (found := _SIZE.fullmatch(value.strip())) is None:
+        raise ValueError("is no size such as 512m or 4g")
+    number, unit = found.groups()
+    return int(float(number) * 1024 ** " kmgt".index(unit.lower() or " "))
 
 
 def seconds(value: object) -> object:
     """`90s`, `30m`, `2h` or a number of seconds, as seconds."""
-    if isinstance(value, str) and (found := _TIME.fullmatch(value.strip())):
-        number, unit = found.groups()
-        return float(number) * {"": 1, "s": 1, "m": 60, "h": 3600}[unit.lower()]
-    return value
+    if not isinstance(value, str):
+        return value
+    if (found := _TIME.fullmatch(value.strip())) is None:
+        raise ValueError("is no time such as 90s or 30m")
+    number, unit = found.groups()
+    return float(number) * {"": 1, "s": 1, "m": 60, "h": 3600}[unit.lower()]
 
 
 def _names(value: object) -> object:
@@ -141,7 +145,7 @@ def load(
         unknown = first["type"] == "extra_forbidden"
         raise UsageError(
             f"{origins.get(key, 'the settings')}: "
-            + (f"there is no setting {key!r}" if unknown else f"{key}: {problem}"),
+            + (f"there is no setting {key!r}" if unknown else problem),
             hint="`tiny-backspace run --help` lists the settings." if unknown else None,
         ) from None
 

@@ -14,7 +14,7 @@ from tiny_backspace import __version__
 from tiny_backspace.agent.loop import Limits
 from tiny_backspace.delivery import Delivery
 from tiny_backspace.errors import ProviderError, UsageError
-from tiny_backspace.events import Emit, Record
+from tiny_backspace.events import Emit, Record, RunStarted
 from tiny_backspace.failure import concluded, crash_report
 from tiny_backspace.providers.chain import Fallback
 from tiny_backspace.providers.dummy import Dummy
@@ -77,7 +77,7 @@ def execute(
         history = stack.enter_context(History(state_folder / "history.db"))
         recorder = Recorder(
             run_id,
-            (folded, history, *subscribers),
+            (folded, _once_started(history), *subscribers),
             clock=lambda: datetime.now(UTC),
             redact=redact,
             watchers=watchers,
@@ -96,6 +96,24 @@ def execute(
             crash=crash_report(state_folder, run_id, redact),
         )
     return code, folded.state
+
+
+def _once_started(history: Subscriber) -> Subscriber:
+    """Hold records back until the run has begun: a mistyped command is not history."""
+    held: list[Record] | None = []
+
+    def keep(record: Record) -> None:
+        nonlocal held
+        if held is None:
+            history(record)
+            return
+        held.append(record)
+        if isinstance(record.event, RunStarted):
+            ready, held = held, None
+            for early in ready:
+                history(early)
+
+    return keep
 
 
 def understood(asked: Asked, settings: Settings, run_id: str) -> Request:

@@ -57,6 +57,7 @@ class Box:
         for _ in range(20):
             show = f"cat /tmp/said; printf '{_END.decode()}'".replace("\n", "\\n")
             said = self._container.exec_run(["sh", "-c", show], user=self._user).output
+            assert isinstance(said, bytes)
             if said.endswith(_END):
                 assert code is not None
                 return code, said.removesuffix(_END)

@@ -12,8 +12,8 @@ from tiny_backspace.sandbox.seccomp import MISSING
 
 PROBE = (Path(__file__).parent / "syscall_probe.py").read_text()
 EPERM, ENOSYS = 1, 38
-UNCONFINED = {"security_opt": [NO_NEW_PRIVILEGES, "seccomp=unconfined"]}
-ENGINES_OWN = {"security_opt": [NO_NEW_PRIVILEGES]}
+UNCONFINED: dict[str, Any] = {"security_opt": [NO_NEW_PRIVILEGES, "seccomp=unconfined"]}
+ENGINES_OWN: dict[str, Any] = {"security_opt": [NO_NEW_PRIVILEGES]}
 SIGCHLD = 17
 
 # Calls that are refused for their arguments, and some of the others with arguments that would work.

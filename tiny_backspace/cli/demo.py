@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
@@ -45,7 +47,8 @@ def demo(
 
     folder = private_dir(state_dir(os.environ)) / "demo"
     _make_sample(folder)
-    _say(f"A sample repository: {folder}", f"$ tiny-backspace run {folder} \\", '    "' + PROMPT.strip() + '" \\', f'    --verify "{VERIFY}"', "")  # fmt: skip
+    command = shlex.join(("tiny-backspace", "run", str(folder), PROMPT.strip(), "--verify", VERIFY))
+    _say(f"A sample repository: {folder}", f"$ {command}", "")
     flags = {"agents": "dummy", "verify": VERIFY}
     launch(Launch(str(folder), PROMPT, None, flags, None, output))
     if output is not Output.JSONL:
@@ -83,12 +86,9 @@ def _show_change(folder: Path) -> None:
 def _git(folder: Path, *args: str) -> str:
     from tiny_backspace.repo.git import Git
 
-    git = Git(environment=os.environ, home=folder / ".git-home", emit=lambda _: None)
-    git.home.mkdir(exist_ok=True)
-    try:
+    with TemporaryDirectory() as home:
+        git = Git(environment=os.environ, home=Path(home), emit=lambda _: None)
         return git.must("-C", str(folder), *args, doing="making the demo", env=_IDENTITY).text
-    finally:
-        shutil.rmtree(git.home)
 
 
 def _say(*lines: str) -> None:

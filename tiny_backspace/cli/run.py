@@ -281,5 +281,5 @@ def _say_failure(state: RunState) -> None:
     from tiny_backspace.redact import clean_line
 
     if isinstance(state.outcome, RunFailed):
-        hint = f" {state.outcome.hint}" if state.outcome.hint else ""
-        typer.echo(f"Error: {clean_line(state.outcome.message + '.' + hint)}", err=True)
+        said = f"Error: {state.outcome.message.rstrip('.')}. {state.outcome.hint or ''}"
+        typer.echo(clean_line(said), err=True)

@@ -37,6 +37,8 @@ def joined(*parts: Text, by: str = "  ") -> Text:
 def row(width: int, left: Text, right: Text | None = None) -> Text:
     """Exactly `width` cells: `right` stands at the end and stays whole as long as it can."""
     if right is None or not right.plain:
+        if left.cell_len == width:
+            return left
         whole = left.copy()
         whole.truncate(max(width, 1), overflow="ellipsis", pad=True)
         return whole
