@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from tiny_backspace.errors import PolicyRefused, TinyBackspaceError, VerificationFailed
 from tiny_backspace.events import Emit, FileEdited, Step, StepStarted, Warned, WorkSaved, timed
 from tiny_backspace.forges import proposal
+from tiny_backspace.redact import Redact
 from tiny_backspace.repo.difference import Change, Numstat, parse_numstat, parse_raw
 from tiny_backspace.repo.mirror import Base, Mirror
 from tiny_backspace.repo.origin import LocalRepository, leave_branch
 from tiny_backspace.repo.policy import Decision, judge
 from tiny_backspace.repo.quarantine import Patch, Quarantine, quarantine
 from tiny_backspace.repo.source import Remote
+from tiny_backspace.statedir import write_private
 from tiny_backspace.views.state import RunState
 
 _LINK = "120000"
@@ -23,13 +25,17 @@ _OPERATIONS: Mapping[str, str] = {"A": "create", "D": "delete", "R": "rename"}
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How the change is to leave. `identity` is git's GIT_AUTHOR_… and GIT_COMMITTER_… variables."""
+    """How the change is to leave. `identity` is git's GIT_AUTHOR_… and GIT_COMMITTER_… variables.
+
+    Prompt and summary go through `redact` before they name or describe anything.
+    """
 
     run_id: str
     prompt: str
     branch: bool
     allow_path: tuple[str, ...]
     identity: Mapping[str, str]
+    redact: Redact
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +72,15 @@ def deliver(
     with quarantine(finding.patch.path.parent / "quarantine.git", mirror, finding.base) as cage:
         with timed("judge", emit):
             numstat = _judged(cage, cage.apply(finding.patch), delivery, so_far, emit)
-        title = proposal.title(delivery.prompt, finding.summary)
+        prompt, summary = delivery.redact(delivery.prompt), delivery.redact(finding.summary)
+        title = proposal.title(prompt, summary)
         state = so_far()
-        message = proposal.commit_message(title, finding.summary, delivery.run_id, state.answered)
+        message = proposal.commit_message(title, summary, delivery.run_id, state.answered)
         with timed("commit", emit):
             commit = cage.commit(finding.patch.tree, message, delivery.identity)
         if here:
             assert isinstance(origin, LocalRepository)
-            branch = proposal.branch(delivery.prompt, delivery.run_id)
+            branch = proposal.branch(prompt, delivery.run_id)
             with timed("branch", emit):
                 leave_branch(origin, branch, commit, finding.base, cage.path, emit)
             emit(WorkSaved(branch=branch, commit=commit))
@@ -149,8 +156,8 @@ def _put_down(
 ) -> str:  # fmt: skip
     """Without a branch: the patch stays, and beside it what a pull request would say."""
     draft = proposal.Draft(
-        prompt=delivery.prompt,
-        summary=finding.summary,
+        prompt=delivery.redact(delivery.prompt),
+        summary=delivery.redact(finding.summary),
         made=proposal.Made(
             run_id=delivery.run_id,
             agents=state.answered,
@@ -166,7 +173,7 @@ def _put_down(
         policy=state.policy,
     )
     text = finding.patch.path.with_name("pull-request.md")
-    text.write_text(f"# {title}\n\n{proposal.body(draft)}", "utf-8")
+    write_private(text, f"# {title}\n\n{proposal.body(draft)}".encode())
     emit(WorkSaved(pull_request_text=str(text)))
     if isinstance(origin, Remote):
         emit(

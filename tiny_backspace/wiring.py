@@ -20,7 +20,7 @@ from tiny_backspace.providers.chain import Fallback
 from tiny_backspace.providers.dummy import Dummy
 from tiny_backspace.providers.interface import Provider
 from tiny_backspace.recorder import Recorder, Subscriber, Watcher
-from tiny_backspace.redact import redactor
+from tiny_backspace.redact import Redact, redactor
 from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.source import Local, parse
 from tiny_backspace.run import Parts, Request, run
@@ -84,7 +84,7 @@ def execute(
         )
 
         def pipeline() -> str:
-            request = understood(asked, settings, run_id)
+            request = understood(asked, settings, run_id, redact)
             with _parts(settings, environment, run_id, lambda: folded.state, recorder) as parts:
                 return run(request, parts, recorder)
 
@@ -116,7 +116,7 @@ def _once_started(history: Subscriber) -> Subscriber:
     return keep
 
 
-def understood(asked: Asked, settings: Settings, run_id: str) -> Request:
+def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) -> Request:
     """The request, with everything in it checked that can be checked without touching anything.
 
     Raises:
@@ -150,6 +150,7 @@ def understood(asked: Asked, settings: Settings, run_id: str) -> Request:
             branch=isinstance(source, Local) and settings.publish != "patch",
             allow_path=settings.allow_path,
             identity=identity,
+            redact=redact,
         ),
         limits=Limits(settings.max_turns, settings.max_tool_calls, settings.timeout),
         command_timeout=settings.command_timeout,

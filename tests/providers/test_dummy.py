@@ -29,6 +29,7 @@ DONE: tuple[tuple[str, Files, Files], ...] = (
     ("replace 'x' with 'y' everywhere", {"a": "x\n", "b/c": b"\xff x\r\n", "d": "z"}, {"a": "y\n", "b/c": b"\xff y\r\n", "d": "z"}),
     ("replace '''a\nb''' with 'c' everywhere".replace("'''", '"'), {"f": "a\nb\n", "g": "a\n\nb\n"}, {"f": "c\n", "g": "a\n\nb\n"}),
     ("replace cat with dog in a.txt", {"a.txt": "a cat\n"}, {"a.txt": "a dog\n"}),
+    (f"replace '{'ab' * 3000}' with 'c' everywhere", {"a": "ab" * 3000, "b": "ab" * 2999}, {"a": "c", "b": "ab" * 2999}),
     ("create a/b c.txt with content 'x'".replace("a/b c.txt", "'a/b c.txt'"), {"z": "z"}, {"z": "z", "a/b c.txt": "x\n"}),
     ("create an empty file pkg/__init__.py", {}, {"pkg/__init__.py": ""}),
     ("rename a.py to b.py", {"a.py": "1\n"}, {"b.py": "1\n"}),
@@ -265,6 +266,19 @@ def test_whatever_the_tools_answer_the_dummy_comes_to_an_end_and_repeats_itself(
         conversation.append(User(tuple(results)))
     assert said(conversation).startswith("No model was used")
     assert ask(conversation[:1]).message == conversation[1]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["a.txt\n[7 more lines]", "a.txt\n[not everything could be searched: rg: b: denied]", "no rg"],
+)
+def test_replacing_in_all_files_does_not_begin_before_all_files_are_known(answer: str) -> None:
+    conversation: list[Message] = [task("replace 'x' with 'y' everywhere")]
+    conversation.append(ask(conversation).message)
+    conversation.append(User((ToolResult("dummy-1", answer, is_error=answer == "no rg"),)))
+    reply = ask(conversation)
+    assert not reply.message.tool_calls
+    assert "the search did not list all the files" in reply.message.said
 
 
 def test_after_its_last_word_it_says_that_it_cannot_repair(tmp_path: Path) -> None:

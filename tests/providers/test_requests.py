@@ -188,3 +188,26 @@ def test_a_word_put_before_a_request_that_changes_its_meaning_is_never_skipped(
     prompt: str, word: str
 ) -> None:
     assert read_request(word + prompt) is None
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "\n",
+        " ",
+        ". ",
+        "and ",
+        "and then ",
+        "'a ",
+        "` ",
+        "``` \n",
+        ": \n",
+        "add the ",
+        "in 'a' ",
+        "1. \n",
+        "\t\n",
+    ],
+)
+def test_a_huge_request_of_nothing_is_read_in_reasonable_time(piece: str) -> None:
+    assert read_request(f"delete a.txt {piece * 100_000} x") is None
+    assert read_request(piece * 100_000) is None

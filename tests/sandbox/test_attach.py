@@ -75,7 +75,7 @@ def test_bytes_that_come_with_the_headers_are_not_lost(tmp_path: Path) -> None:
         engine(tmp_path / "s", UPGRADED + wire([(1, b"hello"), (2, b"!")])),
         Attached(str(tmp_path / "s"), "1.41", "e", 5) as attached,
     ):
-        ended = attached.exchange((), lambda _, d: got.extend(d) is not None, monotonic() + 5)
+        ended = attached.exchange((), lambda _, data: got.__iadd__(data) == b"", monotonic() + 5)
 
     assert (ended, bytes(got)) == (Ended.CLOSED, b"hello!")
 

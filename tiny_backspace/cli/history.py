@@ -120,7 +120,10 @@ def replay(
     output: Annotated[
         Literal["auto", "live", "plain", "jsonl"],
         typer.Option(
-            metavar="FORM", help="auto, live (panels), plain or jsonl (lines); auto: as fits."
+            "--output",
+            "-o",
+            metavar="FORM",
+            help="auto, live (panels), plain or jsonl (lines); auto: as fits.",
         ),
     ] = "auto",
 ) -> None:

@@ -17,10 +17,11 @@ _LONGEST_CLAUSE = 2000  # characters without the literals; the forms are matched
 
 _LEAD = r"(?:(?:and|then|also|next|finally|afterwards|first|now|please),?\s+)"
 _BETWEEN = re.compile(
-    rf"(?:\s?[;\n]\s?{_LEAD}*|\s?[.,]\s{_LEAD}*|\s{_LEAD}+)(?=(?:{VERBS})\s)", re.IGNORECASE
+    rf"(?:\s?[;\n]\s?{_LEAD}{{0,4}}|\s?[.,]\s{_LEAD}{{0,4}}|\s{_LEAD}{{1,4}})(?=(?:{VERBS})\s)",
+    re.IGNORECASE,
 )
-_LEADS = re.compile(rf"{_LEAD}*", re.IGNORECASE)
-_BULLET = re.compile(r"(?m)^\s*(?:[-*•]|[0-9]+[.)])\s+")
+_LEADS = re.compile(rf"{_LEAD}{{0,4}}", re.IGNORECASE)
+_BULLET = re.compile(r"(?m)^[ \t]*(?:[-*•]|[0-9]+[.)])\s+")
 _PLACE_FIRST = re.compile(r"(in \S+),? *((?:replace|change) .+)", re.IGNORECASE)
 _PLACE_ONLY = re.compile(r"in \S+", re.IGNORECASE)
 
@@ -52,7 +53,7 @@ def _clauses(text: str) -> list[str]:
     clauses: list[str] = []
     place = ""
     for piece in _BETWEEN.split(text):
-        clause = re.sub(r"[ .!,]+$", "", piece.replace("\n", " "))
+        clause = piece.replace("\n", " ").rstrip(" .!,")
         clause = place + re.sub(r" please$", "", _LEADS.sub("", clause, count=1))
         place = f"{clause} " if _PLACE_ONLY.fullmatch(clause) else ""
         if not place:

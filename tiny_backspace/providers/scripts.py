@@ -40,7 +40,8 @@ from tiny_backspace.providers.steps import (
 from tiny_backspace.redact import clean_line
 
 _MOST_FILES = 10_000
-_CLIPPED = re.compile(r"\[[0-9]+ more lines\]")
+_INCOMPLETE = re.compile(r"(?m)^\[(?:[0-9]+ more lines\]$|not everything could be searched)")
+_LONGEST_PATTERN = 1000  # characters; grep takes no pattern of any length
 
 
 def script(intent: Intent) -> Script:
@@ -115,7 +116,7 @@ def _replace_all(intent: Replace) -> Script:
     if intent.word and (inside := (yield from _inside_words(intent, "."))):
         return (inside,)
     # grep looks at lines: a longer text is looked for by its longest line, and the edit then tells
-    needle = max(intent.old.splitlines(), key=len, default="")
+    needle = max(intent.old.splitlines(), key=len, default="")[:_LONGEST_PATTERN]
     if not needle:
         return (failed(goal, "a text of empty lines cannot be searched for"),)
     search = Call(
@@ -124,7 +125,7 @@ def _replace_all(intent: Replace) -> Script:
     )
     (found,) = yield Batch(f"Looking for the files with {shown(intent.old)}.", (search,))
     paths = [] if found.content == "no matches" else found.content.splitlines()
-    if found.is_error or any(_CLIPPED.fullmatch(path) for path in paths):
+    if found.is_error or _INCOMPLETE.search(found.content):
         return (failed(goal, "the search did not list all the files"),)
     if not paths:
         return (failed(goal, "no file has that text"),)
@@ -156,7 +157,7 @@ def _inside_words(intent: Replace, path: str) -> Steps[Outcome | None]:
     (found,) = yield Batch(f"Looking whether longer words have “{intent.old}” in them.", (search,))
     if found.is_error or found.content == "no matches":
         return None  # no such file, say: the edit will tell
-    where = clean_line(found.content.splitlines()[0])[:120]
+    where = clean_line(found.content.partition("\n")[0])[:120]
     reason = (
         f"it is part of a longer word too ({where}); put it in quotes to change it there as well"
     )

@@ -6,6 +6,7 @@ tree that comes of it. Nothing is checked out, and the mirror behind it is only 
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -52,7 +53,8 @@ def take_out(sandbox: Sandbox, base: Base, target: Path, *, timeout: float = 60)
         AgentError: the change is too large, or git inside could not say what it is.
     """
     size = 0
-    with target.open("wb") as file:
+    private = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(private, "wb") as file:
 
         def keep(data: bytes) -> None:
             nonlocal size

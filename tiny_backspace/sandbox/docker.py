@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Iterable, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from time import monotonic, sleep
 from typing import Any
 
@@ -89,7 +89,7 @@ class DockerSandbox:
         self._emit = emit
         self._session: session.Session | None = None
         self._has_python = True
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # without Python a call is an exec, which may have to sweep
 
     def exec(
         self,
@@ -124,21 +124,24 @@ class DockerSandbox:
                     on_frame=lambda kind, data: collected.keep(int(kind), data),
                 )
             except OSError as error:
+                if not live.alive():  # it is the host's own, of the input or of `on_output`
+                    raise
                 return ExecResult(127, stderr=f"{argv[0]}: {error.strerror}".encode())
-            except BaseException:
-                self._drop_session()  # the stream may be in the middle of a frame
-                raise
         return collected.result(result["exit_code"], timed_out=result["timed_out"])
 
     def read(self, path: str, *, limit: int = 16 << 20) -> bytes:
         content = bytearray()
+
+        def keep(_: bytes, data: bytes) -> None:
+            content.extend(data)
+            if len(content) > limit:
+                raise SandboxLost("the file session sent more than it was asked for")
+
         with self._lock:
             if (live := self._live_session()) is None:
                 return plain.read(self._run, path, limit)
             live.request(
-                {"op": "read", "path": path, "limit": limit},
-                timeout=60,
-                on_frame=lambda _, data: content.extend(data),
+                {"op": "read", "path": path, "limit": limit}, timeout=60, on_frame=keep
             )
         return bytes(content)
 
@@ -197,7 +200,7 @@ class DockerSandbox:
 
     def _live_session(self) -> session.Session | None:
         if self._session is not None and not self._session.alive():
-            self._drop_session()
+            self.close_session()
         if self._session is None and self._has_python:
             exec_id = self._create_exec(session.command(), stdin=True)
             attached = self._attach(exec_id)
@@ -215,7 +218,8 @@ class DockerSandbox:
                 )
         return self._session
 
-    def _drop_session(self) -> None:
+    def close_session(self) -> None:
+        """The next verb that needs one starts another."""
         if self._session is not None:
             self._session.close()
             self._session = None
@@ -224,9 +228,9 @@ class DockerSandbox:
         """End what a command left running, so that it cannot meddle with the next one."""
         with self._lock:
             if self._session is not None and self._session.alive():
-                left = self._session.request({"op": "others"}, timeout=10)["pids"]
-                if not left:
-                    return
+                with suppress(SandboxLost):  # the command may have stopped or killed the server
+                    if not self._session.request({"op": "others"}, timeout=0)["pids"]:
+                        return
         self._sweep()
 
     def _sweep(self) -> None:
@@ -236,7 +240,7 @@ class DockerSandbox:
             SandboxLost: something in there kills faster than we do (docs/security.md, F14).
         """
         with self._lock:
-            self._drop_session()
+            self.close_session()
             exec_id = self._create_exec(["/bin/sh", "-c", "kill -9 -1; :"], stdin=False)
             with self._attach(exec_id) as attached:
                 attached.exchange((), lambda _, __: False, monotonic() + _START)
@@ -269,14 +273,15 @@ def open_sandbox(
     }
     with timed("sandbox.create", emit), translated("making the container"):
         container_id = _create(engine, image_id, limits, wish, labels, run_id)
+    sandbox = DockerSandbox(engine, container_id, emit)
     try:
         with translated("starting the container"), timed("sandbox.start", emit):
             engine.api.start(container_id)
-        sandbox = DockerSandbox(engine, container_id, emit)
         with timed("sandbox.attest", emit):
             _attest(sandbox, container_id, image_id, limits, emit)
         yield sandbox
     finally:
+        sandbox.close_session()
         with timed("sandbox.remove", emit):
             _remove_in_any_case(engine, container_id, emit)
 

@@ -20,6 +20,7 @@ exec head -c "$2" -- "$1"
 """
 _WRITE = """
 path=$(readlink -f -- "$1") || path=$1
+test -d "$path" && exit 45
 mkdir -p -- "$(dirname -- "$path")" && cat > "$path.tmp$$" || { rm -f -- "$path.tmp$$"; exit 47; }
 if test -e "$path"; then chmod --reference="$path" -- "$path.tmp$$"; fi
 mv -f -- "$path.tmp$$" "$path"

@@ -15,6 +15,14 @@ SOURCE = Path(__file__).with_name("toolserver.py")
 _HEADER = 5
 _PIECE = 1 << 18
 _GRACE = 10.0  # seconds the server has beyond the command's own time to say that it was up
+_LARGEST = 1 << 20  # bytes of a frame; the server's own are far smaller
+_FAILED: dict[str, type] = {"errno": int, "message": str}
+_ANSWERS: dict[str, dict[str, type]] = {
+    "read": {"size": int},
+    "write": {},
+    "run": {"exit_code": int, "timed_out": bool},
+    "others": {"pids": list},
+}
 
 OnFrame = Callable[[bytes, bytes], None]
 
@@ -29,12 +37,16 @@ def _ignore(_: bytes, __: bytes) -> None:
 
 
 class Session:
-    """Requests to one tool server, one after the other."""
+    """Requests to one tool server, one after the other.
+
+    Whoever has the server's uid can write into its pipe: what comes is checked before it is used.
+    """
 
     def __init__(self, attached: Attached, timeout: float) -> None:
         self._attached = attached
         self._buffer = bytearray()
         self._complaint = b""
+        self._idle = True
         self._await(b"H", iter(()), monotonic() + timeout, _ignore)
 
     def request(
@@ -52,9 +64,10 @@ class Session:
             SandboxLost: the server has gone, or does not answer.
         """
         until = monotonic() + timeout + _GRACE
-        result: dict[str, Any] = json.loads(
-            self._await(b"X", _frames(request, stdin), until, on_frame)
-        )
+        self._idle = False
+        payload = self._await(b"X", _frames(request, stdin), until, on_frame)
+        result = _answer(payload, request["op"])
+        self._idle = True
         if "errno" in result:
             raise OSError(result["errno"], result["message"], request.get("path"))
         return result
@@ -75,6 +88,8 @@ class Session:
                 if kind == wanted:
                     last = payload
                     return True
+                if kind not in (b"1", b"2"):
+                    raise SandboxLost("the file session does not keep to its protocol")
                 on_frame(kind, payload)
             return False
 
@@ -86,7 +101,10 @@ class Session:
 
     def _take(self) -> Iterator[tuple[bytes, bytes]]:
         while len(self._buffer) >= _HEADER:
-            end = _HEADER + int.from_bytes(self._buffer[1:_HEADER], "big")
+            size = int.from_bytes(self._buffer[1:_HEADER], "big")
+            if size > _LARGEST:
+                raise SandboxLost("the file session does not keep to its protocol")
+            end = _HEADER + size
             if len(self._buffer) < end:
                 return
             kind, payload = bytes(self._buffer[:1]), bytes(self._buffer[_HEADER:end])
@@ -94,10 +112,23 @@ class Session:
             yield kind, payload
 
     def alive(self) -> bool:
-        return self._attached.alive()
+        """Whether it can take a request: not if the last one was broken off in the middle."""
+        return self._idle and not self._buffer and self._attached.alive()
 
     def close(self) -> None:
         self._attached.close()
+
+
+def _answer(payload: bytes, operation: str) -> dict[str, Any]:
+    try:
+        result = json.loads(payload)
+    except (ValueError, RecursionError):
+        result = None
+    if isinstance(result, dict):
+        shape = _FAILED if "errno" in result else _ANSWERS[operation]
+        if all(isinstance(result.get(key), kind) for key, kind in shape.items()):
+            return result
+    raise SandboxLost("the file session does not keep to its protocol")
 
 
 def _frames(request: dict[str, Any], stdin: Iterable[bytes]) -> Iterator[bytes]:

@@ -189,11 +189,11 @@ class Pump:
 
     def _feed(self) -> None:
         if not self._inbox.ended:
-            for _, payload in self._inbox.ready():
+            for kind, payload in self._inbox.ready():
+                if kind == b"E":
+                    break
                 if self._stdin_open:
                     self._backlog += payload
-                if self._inbox.ended:
-                    break
         if self._backlog:
             try:
                 del self._backlog[: os.write(self._stdin.fileno(), self._backlog[: 1 << 18])]
