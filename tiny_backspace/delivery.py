@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from tiny_backspace.errors import PolicyRefused, TinyBackspaceError, VerificationFailed
 from tiny_backspace.events import Emit, FileEdited, Step, StepStarted, Warned, WorkSaved, timed
@@ -20,7 +21,7 @@ from tiny_backspace.views.state import RunState
 
 _LINK = "120000"
 _SUBMODULE = "160000"
-_OPERATIONS: Mapping[str, str] = {"A": "create", "D": "delete", "R": "rename"}
+_OPERATIONS: Mapping[str, Literal["create", "delete"]] = {"A": "create", "D": "delete"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ def _judged(
         )
     )
     told = so_far().files
-    for event in map(_edit, changes):
+    for event in _edits(changes):
         if event.filepath not in told:  # a command did it, not one of the file tools
             emit(event)
     decisions = judge(
@@ -143,11 +144,23 @@ def _reasons(refused: list[Decision]) -> str:
     return first + (f"; and {len(refused) - 3} more" if len(refused) > 3 else "")  # noqa: PLR2004 - as shown
 
 
-def _edit(change: Change) -> FileEdited:
-    return FileEdited(
-        filepath=change.path.decode(errors="replace"),
-        operation=_OPERATIONS.get(change.status, "modify"),
-    )
+def _edits(changes: list[Change]) -> Iterator[FileEdited]:
+    """What happened to each file; the same content gone here and new there is a rename."""
+    gone = {c.old_id: c for c in changes if c.status == "D"}
+    new = {c.new_id for c in changes if c.status == "A"}
+    for change in changes:
+        if change.status == "D" and change.old_id in new:
+            continue
+        old = gone.get(change.new_id) if change.status == "A" else None
+        yield FileEdited(
+            filepath=_shown(change.path),
+            operation="rename" if old else _OPERATIONS.get(change.status, "modify"),
+            old_path=_shown(old.path) if old else None,
+        )
+
+
+def _shown(path: bytes) -> str:
+    return path.decode(errors="replace")
 
 
 def _put_down(
@@ -166,8 +179,7 @@ def _put_down(
             replaced=state.replaced,
         ),
         files=tuple(
-            proposal.FileLines(f.path.decode(errors="replace"), f.insertions, f.deletions)
-            for f in numstat.files
+            proposal.FileLines(_shown(f.path), f.insertions, f.deletions) for f in numstat.files
         ),
         verified=state.verification,
         policy=state.policy,

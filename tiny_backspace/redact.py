@@ -13,13 +13,13 @@ MASK = "[redacted]"
 
 # Vendor key formats as the vendors document them, and the Authorization header whatever it holds.
 _SHAPES = re.compile(
-    r"sk-ant-[A-Za-z0-9_-]{16,}"
-    r"|sk-(?:proj-|svcacct-)?[A-Za-z0-9_-]{20,}"
+    r"\b(?:sk-(?:ant|proj|svcacct|admin)-[A-Za-z0-9_-]{16,}"
+    r"|sk-[A-Za-z0-9]{32,}"  # no dashes: "flask-with-…" is none
     r"|gh[pousr]_[A-Za-z0-9]{30,}"
     r"|github_pat_[A-Za-z0-9_]{30,}"
     r"|glpat-[A-Za-z0-9_-]{20,}"
     r"|AKIA[0-9A-Z]{16}"
-    r"|xox[abprs]-[A-Za-z0-9-]{10,}"
+    r"|xox[abprs]-[A-Za-z0-9-]{10,})"
     r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
     r"|(?i:(?<=authorization: bearer )|(?<=authorization: basic ))[A-Za-z0-9+/=._-]{8,}"
 )

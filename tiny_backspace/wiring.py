@@ -140,7 +140,9 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
     }
     return Request(
         source=source,
-        repo=source.path if isinstance(source, Local) else source.url,
+        repo=str(Path(source.path).expanduser().absolute())
+        if isinstance(source, Local)
+        else source.url,
         prompt=asked.prompt,
         base=asked.base,
         verification=verification,

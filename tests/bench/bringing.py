@@ -13,6 +13,7 @@ from time import perf_counter
 from tests.bench.measuring import Row, interleaved, timed
 from tests.bench.place import Place, ignore
 from tiny_backspace.delivery import Delivery, Finding, deliver
+from tiny_backspace.redact import redactor
 from tiny_backspace.repo.mirror import Base, Mirror, mirror_of
 from tiny_backspace.repo.origin import LocalRepository, local_base, open_local
 from tiny_backspace.repo.quarantine import take_out
@@ -75,7 +76,14 @@ class _Stage:
         patch = take_out(self.sandbox, self.base, folder / "change.patch")
         if whole:
             identity = {k: v for k, v in self.place.environment.items() if k.startswith("GIT_")}
-            delivery = Delivery(f"{number:08x}", f"change {number}", True, (), identity)
+            delivery = Delivery(
+                run_id=f"{number:08x}",
+                prompt=f"change {number}",
+                branch=True,
+                allow_path=(),
+                identity=identity,
+                redact=redactor(()),
+            )
             finding = Finding(self.base, patch, "Changed.", None)
             deliver(delivery, self.origin, self.warm, finding, RunState, ignore)
         took = perf_counter() - start

@@ -27,6 +27,16 @@ def containers_of(engine: Engine, owner: str) -> list[str]:
     return [str(container["Id"]) for container in found]
 
 
+def running(sandbox: DockerSandbox) -> list[str]:
+    """The programs of the agent's user, besides the shell that looks and the server that runs it."""
+    look = 'for p in /proc/[0-9]*; do [ -O $p ] && tr "\\0" "\\n" <$p/cmdline | head -n 1; done'
+    said = sandbox.call(["sh", "-c", f"{look}; :"])
+    found = said.stdout.decode().split()
+    for known in ("python3", "sh"):
+        found.remove(known)
+    return [name for name in found if name not in ("tr", "head")]
+
+
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Engine]:
     connected = connect(None)

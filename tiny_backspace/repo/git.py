@@ -43,7 +43,6 @@ _OVERRIDES = {
     "submodule.recurse": "false",
     "fetch.recurseSubmodules": "no",
     "fetch.unpackLimit": "1",  # one indexed pack, which goes on into the sandbox as it lies
-    "fetch.fsckObjects": "true",
     "push.recurseSubmodules": "no",
     "protocol.allow": "never",
     "protocol.https.allow": "always",

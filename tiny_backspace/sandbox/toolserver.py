@@ -149,12 +149,12 @@ class Pump:
         """Until the command has ended and all its input was taken in; True if the time was up first."""
         ended_at = None
         while True:
+            self._feed()  # before the wait: some input has come together with the request
             self._watch()
             # with both outputs closed nothing would wake us when the command ends
             wait = 0.25 if self._open else 0.002
             for key, _ in self._selector.select(wait):
                 self._handle(key)
-            self._feed()
             now = time.monotonic()
             if ended_at is None and self._process.poll() is not None:
                 ended_at = now
