@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from tiny_backspace.agent.clip import clip
-from tiny_backspace.events import Emit, Verified
+from tiny_backspace.events import Emit, Step, StepStarted, Verified
 from tiny_backspace.sandbox.interface import Sandbox
 
 _OUTPUT = 4000  # bytes of it in the record, and for the agent to read
@@ -23,6 +23,7 @@ class Verification:
 
 def verify(verification: Verification, attempt: int, sandbox: Sandbox, emit: Emit) -> Verified:
     """Run the command once, in the work tree as the agent left it."""
+    emit(StepStarted.at(Step.AI_PROCESSING, f"Verifying with {verification.command}..."))
     start = monotonic()
     result = sandbox.exec(["bash", "-c", verification.command], timeout=verification.timeout)
     said = (result.stdout + result.stderr).decode(errors="replace").strip()

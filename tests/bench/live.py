@@ -33,6 +33,7 @@ _BEFORE = 100_000  # characters that have streamed already
 _PIECES = 80  # a second: a fast model's tokens
 _SECONDS = 3.0
 _LEAST = 8  # frames a second, or it was not the live view that was measured
+_FRAME = b"\r\x1b[2K"  # how Rich begins to draw over the last one
 
 
 def rows(place: Place) -> Iterator[Row]:
@@ -72,7 +73,7 @@ def _drained(terminal: int) -> int:
             data = os.read(terminal, 1 << 16)
         except OSError:  # EIO: the last writer has closed it
             break
-        frames += data.count(b"\x1b[2K\x1b[1A") > 0
+        frames += data.count(_FRAME)
     return frames
 
 

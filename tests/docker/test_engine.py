@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from secrets import token_hex
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import pytest
 
@@ -97,17 +99,29 @@ def test_nobody_there_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
     assert "Start Docker" in str(refused.value.hint)
 
 
-@pytest.mark.parametrize("variable", [True, False], ids=["DOCKER_HOST", "the CLI's context"])
-@pytest.mark.parametrize("host", ["tcp://127.0.0.1:2375", "ssh://user@host", "http://localhost"])
-def test_an_engine_that_is_not_local_is_refused_before_it_is_spoken_to(
-    host: str, variable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
-    if not variable:
-        monkeypatch.setenv("DOCKER_HOST", host)
+FAR = ("tcp://127.0.0.1:2375", "ssh://user@host", "http://localhost")
+
+
+@pytest.mark.parametrize("host", FAR)
+def test_an_engine_that_is_not_local_is_refused(host: str) -> None:
     with pytest.raises(UsageError, match="is not a local one") as refused:
-        connect(host if variable else None)
+        connect(host)
     assert "DOCKER_HOST" in str(refused.value.hint)
+
+
+@pytest.mark.parametrize("host", FAR)
+def test_nor_may_the_context_of_the_docker_command_be_another_machines(
+    host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    far: dict[str, Any] = {"Name": "far", "Endpoints": {"docker": {"Host": host}}}
+    meta = tmp_path / "contexts/meta" / sha256(b"far").hexdigest() / "meta.json"
+    meta.parent.mkdir(parents=True)
+    meta.write_text(json.dumps(far))
+    (tmp_path / "config.json").write_text(json.dumps({"currentContext": "far"}))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+
+    with pytest.raises(UsageError, match="is not a local one"):
+        connect(None)
 
 
 def test_a_run_never_pulls_an_image(opener: Opener) -> None:
