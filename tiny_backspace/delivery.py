@@ -146,12 +146,17 @@ def _reasons(refused: list[Decision]) -> str:
 
 def _edits(changes: list[Change]) -> Iterator[FileEdited]:
     """What happened to each file; the same content gone here and new there is a rename."""
-    gone = {c.old_id: c for c in changes if c.status == "D"}
-    new = {c.new_id for c in changes if c.status == "A"}
+    gone: dict[str, list[Change]] = {}
     for change in changes:
-        if change.status == "D" and change.old_id in new:
+        if change.status == "D":
+            gone.setdefault(change.old_id, []).append(change)
+    added = (c for c in changes if c.status == "A")
+    renamed = {c.path: gone[c.new_id].pop(0) for c in added if gone.get(c.new_id)}
+    moved_away = {old.path for old in renamed.values()}
+    for change in changes:
+        if change.path in moved_away:
             continue
-        old = gone.get(change.new_id) if change.status == "A" else None
+        old = renamed.get(change.path)
         yield FileEdited(
             filepath=_shown(change.path),
             operation="rename" if old else _OPERATIONS.get(change.status, "modify"),
@@ -185,7 +190,8 @@ def _put_down(
         policy=state.policy,
     )
     text = finding.patch.path.with_name("pull-request.md")
-    write_private(text, f"# {title}\n\n{proposal.body(draft)}".encode())
+    words = delivery.redact(f"# {title}\n\n{proposal.body(draft)}")  # paths can hold secrets too
+    write_private(text, words.encode())
     emit(WorkSaved(pull_request_text=str(text)))
     if isinstance(origin, Remote):
         emit(

@@ -50,20 +50,30 @@ def concluded(
             hint=_what_is_left(state()),
         )
     except Exception as error:  # noqa: BLE001 - a bug: the first of the two places where this is right
-        report = crash(error)
+        report = _written(crash, error)
         closing = RunFailed(
             **_totals(state(), seconds()),
             exit_code=BUG,
             error="bug",
             message=f"this is a bug in tiny-backspace: {type(error).__name__}",
-            hint=f"Please report it with {report}; it holds no code and no key of yours.",
-            crash_report=str(report),
+            hint=f"Please report it with {report}; it holds no code and no key of yours."
+            if report
+            else "A report of it could not be written.",
+            crash_report=report,
         )
     else:
         emit(RunSucceeded(**_totals(state(), seconds()), message=message))
         return 0
     emit(closing)
     return closing.exit_code
+
+
+def _written(crash: Callable[[BaseException], Path], error: BaseException) -> str | None:
+    """The report's path; None if there is no room for it, which must not cost the closing event."""
+    try:
+        return str(crash(error))
+    except OSError:
+        return None
 
 
 def _totals(state: RunState, seconds: float) -> dict[str, Any]:

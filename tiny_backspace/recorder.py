@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
+
+from pydantic import ValidationError
 
 from tiny_backspace.events import Event, Record, ThoughtDelta, Warned
 from tiny_backspace.redact import Redact, each_text
@@ -13,6 +16,7 @@ from tiny_backspace.redact import Redact, each_text
 Subscriber: TypeAlias = Callable[[Record], None]
 Watcher: TypeAlias = Callable[[str], None]
 Clock: TypeAlias = Callable[[], datetime]
+T = TypeVar("T")
 
 _LONGEST_WORD = 8192
 
@@ -40,6 +44,8 @@ class Recorder:
         self._redact = redact
         self._seq = 0
         self._held = ""
+        self._waiting: deque[Event] = deque()
+        self._passing = False
         self._lock = threading.RLock()
 
     def __call__(self, event: Event | ThoughtDelta) -> None:
@@ -48,25 +54,50 @@ class Recorder:
                 self._watch(event.text)
                 return
             self._held = ""  # what was streamed so far comes whole in a record
-            self._record(event)
+            self._waiting.append(event)
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        """One after the other: what a subscriber emits comes after the record it was given."""
+        if self._passing:
+            return
+        self._passing = True
+        try:
+            while self._waiting:
+                self._record(self._waiting.popleft())
+        finally:
+            self._passing = False
 
     def _record(self, event: Event) -> None:
         self._seq += 1
         record = Record(
             seq=self._seq, at=self._clock(), run_id=self.run_id, event=self._redacted(event)
         )
-        for subscriber in tuple(self._subscribers):
+        self._tell(self._subscribers, record)
+
+    def _tell(self, listeners: list[Callable[[T], None]], news: T) -> None:
+        for listener in tuple(listeners):
             try:
-                subscriber(record)
+                listener(news)
             except Exception as error:  # noqa: BLE001 - the second of the two places where this is right
-                self._subscribers.remove(subscriber)
-                name = getattr(subscriber, "__qualname__", type(subscriber).__name__)
-                self._record(Warned(message=f"{name} failed and was left out: {error!r}"))
+                listeners.remove(listener)
+                name = getattr(listener, "__qualname__", type(listener).__name__)
+                self._waiting.append(Warned(message=f"{name} failed and was left out: {error!r}"))
 
     def _redacted(self, event: Event) -> Event:
         fields = event.model_dump()
-        safe = each_text(fields, lambda text: _encodable(self._redact(text)))
-        return event if safe == fields else type(event).model_validate(safe)
+        safe = {
+            name: each_text(value, lambda text: _encodable(self._redact(text)))
+            for name, value in fields.items()
+        }
+        if safe == fields:
+            return event
+        try:
+            return type(event).model_validate(safe)
+        except ValidationError as error:
+            # somebody's secret is a word of the contract itself ("sandbox"), which gives nothing away
+            words = {str(fault["loc"][0]) for fault in error.errors()}
+            return type(event).model_validate(safe | {word: fields[word] for word in words})
 
     def _watch(self, text: str) -> None:
         """Pass on whole words only: a secret has no space in it, so none is ever shown in halves."""
@@ -76,8 +107,8 @@ class Recorder:
             cut = len(self._held)
         ready, self._held = self._held[:cut], self._held[cut:]
         if ready:
-            for watcher in self._watchers:
-                watcher(self._redact(ready))
+            self._tell(self._watchers, self._redact(ready))
+            self._pass_on()
 
 
 def _encodable(text: str) -> str:

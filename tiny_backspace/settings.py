@@ -35,8 +35,9 @@ _USUAL_NAMES = {
     "docker_host": "DOCKER_HOST",
 }
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|_PAT$", re.IGNORECASE)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE)
-_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)", re.IGNORECASE)
+_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)
+_LARGEST = 1 << 60  # no machine has more, and a float no such number of digits
+_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)", re.IGNORECASE | re.ASCII)
 
 
 def size(value: object) -> object:
@@ -46,7 +47,10 @@ def size(value: object) -> object:
     if (found := _SIZE.fullmatch(value.strip())) is None:
         raise ValueError("is no size such as 512m or 4g")
     number, unit = found.groups()
-    return int(float(number) * 1024 ** " kmgt".index(unit.lower() or " "))
+    bytes_ = float(number) * 1024 ** " kmgt".index(unit.lower() or " ")
+    if bytes_ > _LARGEST:
+        raise ValueError("is more than any machine has")
+    return int(bytes_)
 
 
 def seconds(value: object) -> object:
@@ -63,7 +67,7 @@ def _names(value: object) -> object:
     return [n.strip() for n in value.split(",") if n.strip()] if isinstance(value, str) else value
 
 
-Size: TypeAlias = Annotated[int, BeforeValidator(size)]
+Size: TypeAlias = Annotated[int, BeforeValidator(size), Field(gt=0)]
 Seconds: TypeAlias = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
@@ -84,7 +88,7 @@ class Settings(BaseModel):
     runtime: str | None = None
     memory: Size | None = None
     disk: Size | None = None
-    cpus: float | None = Field(None, gt=0)
+    cpus: float | None = Field(None, gt=0, allow_inf_nan=False)
     pids: int = Field(512, ge=16, le=4096)
     timeout: Seconds = Field(1800, le=7200)
     command_timeout: Seconds = Field(120, le=600)
@@ -184,5 +188,8 @@ def _env_file(path: Path) -> dict[str, str]:
 
     if not path.is_file():
         raise UsageError(f"there is no file {path}", hint="--env-file names a file of NAME=value.")
-    values = dotenv_values(path, interpolate=False)
+    try:
+        values = dotenv_values(path, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the file {path} cannot be read: {error}") from error
     return {name: value for name, value in values.items() if value is not None}

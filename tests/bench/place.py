@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from tempfile import mkdtemp
+from time import sleep
 from typing import IO
 
 from tests.bench import repositories
@@ -85,9 +86,11 @@ class Place:
 
     @cached_property
     def large_work_tree(self) -> Path:
-        """A clone of it, checked out."""
+        """A clone of it, checked out, and looked at once: git reads files as new as its index again each time."""
         tree = self.fresh() / "large"
         self.run("git", "clone", "-q", f"file://{self.large}", str(tree))
+        sleep(1.1)  # git compares whole seconds
+        self.run("git", "-C", str(tree), "status")
         return tree
 
     @cached_property

@@ -19,7 +19,9 @@ from tiny_backspace.sandbox.engine import OWNER_LABEL, Engine, connect
 OWNER = f"test-{token_hex(4)}"
 SMALL = Wish(memory=1 << 30, seconds=600)
 
-Opener: TypeAlias = Callable[[Wish, list[Event | ThoughtDelta]], AbstractContextManager[DockerSandbox]]
+Opener: TypeAlias = Callable[
+    [Wish, list[Event | ThoughtDelta]], AbstractContextManager[DockerSandbox]
+]
 
 
 def containers_of(engine: Engine, owner: str) -> list[str]:

@@ -33,7 +33,7 @@ MUTANTS: dict[str, tuple[dict[str, Any], set[str]]] = {
         {"there is a network interface besides the loopback: eth0", "there is a network route: eth0"},
     ),
     "root": (
-        {"exec_user": "0:0", "tmpfs": {"/workspace": WORK, "/tmp": TMP}},
+        {"exec_user": "0:0", "tmpfs": {"/workspace": WORK.replace("10001", "0"), "/tmp": TMP}},
         {"commands run as uid 0, not 10001", "commands run as gid 0, not 10001", "commands have groups"},
     ),
     "capabilities kept": ({"cap_drop": []}, {"commands can come by capabilities: 00000000a80425fb"}),

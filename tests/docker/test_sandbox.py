@@ -51,7 +51,11 @@ def test_an_image_without_python_keeps_the_contract_and_says_that_it_is_slow(
 def test_twenty_megabytes_go_in_and_come_out_exact(run: Verb) -> None:
     data, got = os.urandom(20 * MIB), bytearray()
 
-    result = run(["cat"], stdin=(data[at : at + MIB] for at in range(0, len(data), MIB)), on_output=got.extend)
+    result = run(
+        ["cat"],
+        stdin=(data[at : at + MIB] for at in range(0, len(data), MIB)),
+        on_output=got.extend,
+    )
 
     assert result.ok
     assert got == data
@@ -84,7 +88,9 @@ def test_input_is_pulled_no_faster_than_it_is_read(sandbox: DockerSandbox) -> No
 
 
 def test_of_a_long_output_the_two_ends_are_kept(run: Verb) -> None:
-    result = run(["sh", "-c", "echo first; head -c 5000000 /dev/zero | tr '\\0' x; echo; echo last"])
+    result = run(
+        ["sh", "-c", "echo first; head -c 5000000 /dev/zero | tr '\\0' x; echo; echo last"]
+    )
 
     assert result.ok
     assert result.clipped

@@ -108,7 +108,9 @@ def writing(sandbox: Sandbox) -> None:
 
 
 def modes_and_links(sandbox: Sandbox) -> None:
-    make = "echo old >run.sh; chmod 751 run.sh; mkdir far; ln -s ../run.sh far/link; ln -s born unborn"
+    make = (
+        "echo old >run.sh; chmod 751 run.sh; mkdir far; ln -s ../run.sh far/link; ln -s born unborn"
+    )
     assert sandbox.call(["sh", "-c", make]).ok
     sandbox.write("far/link", b"through")
     sandbox.write("unborn", b"through")
@@ -131,5 +133,3 @@ def what_cannot_be_written(sandbox: Sandbox) -> None:
 
 def mode(sandbox: Sandbox, path: str) -> str:
     return sandbox.call(["stat", "-c", "%a", "--", path]).stdout.decode().strip()
-
-

@@ -136,7 +136,7 @@ def test_a_history_that_fails_is_left_out_with_a_warning_and_the_run_goes_on(
     emit = Recorder("0a1b2c3d", [history, seen.append], clock=ticking(), redact=str)
     emit(STARTED)
     emit(RunSucceeded(message="done"))
-    assert [record.event.type for record in seen] == ["warning", "run_started", "success"]
+    assert [record.event.type for record in seen] == ["run_started", "warning", "success"]
 
 
 def _fill_up(path: Path, limit: int, answer: Connection) -> None:

@@ -22,6 +22,7 @@ from tiny_backspace.errors import RepoError
 from tiny_backspace.events import Emit, HostCommand
 
 _MIB = 1 << 20
+_NOT_FOUND = 127  # the shell's word for a program that is not there
 
 # What may come in from the user's environment: how to reach the network, and nothing about git.
 _INHERITED = (
@@ -94,7 +95,8 @@ class Done:
 class Git:
     """Runs git. `home` is an empty folder of the run; `protocols` may be used besides https.
 
-    `safe` are the folders of the one repository that may belong to another user.
+    `safe` are the folders of the one repository that may belong to another user. `settings` are
+    (key, value) pairs that, like our own, no repository's configuration can override.
     """
 
     environment: Mapping[str, str]
@@ -102,6 +104,7 @@ class Git:
     emit: Emit
     protocols: tuple[str, ...] = ()
     safe: tuple[Path, ...] = ()
+    settings: tuple[tuple[str, str], ...] = ()
 
     def run(
         self,
@@ -118,17 +121,11 @@ class Git:
             RepoError: git is missing, or was ended by a limit.
         """
         argv = ["git", *([f"--git-dir={git_dir}"] if git_dir else []), *args]
-        start = monotonic()
         with _input(stdin) as source, self._child(argv, source, stdout, limits, env) as process:
             out, err = _communicate(process, limits, argv)
             exit_code = process.wait()
-        self.emit(
-            HostCommand(
-                argv=tuple(argv),
-                exit_code=exit_code,
-                duration_ms=round((monotonic() - start) * 1000, 3),
-            )
-        )
+        if exit_code == _NOT_FOUND:
+            raise RepoError("git cannot be started", hint="Install git 2.30 or newer.")
         return Done(exit_code, out, err)
 
     def must(
@@ -160,7 +157,8 @@ class Git:
         limits: Limits,
         env: Mapping[str, str] | None,
     ) -> Iterator[subprocess.Popen[bytes]]:
-        """The process, in a group of its own that does not outlive the block."""
+        """The process, in a group of its own that does not outlive the block; recorded, however it ends."""
+        start = monotonic()
         try:
             process = subprocess.Popen(
                 [*_limited(limits), *argv],
@@ -184,6 +182,13 @@ class Git:
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
+            self.emit(
+                HostCommand(
+                    argv=tuple(argv),
+                    exit_code=process.returncode,
+                    duration_ms=round((monotonic() - start) * 1000, 3),
+                )
+            )
 
     def _environment(self) -> dict[str, str]:
         config = self.home / f"gitconfig-{len(self.safe)}"
@@ -193,6 +198,7 @@ class Git:
             config.write_text(f"{safe}[pack]\n\twindow = 0\n", "utf-8", "surrogateescape")
         kept = {name: self.environment[name] for name in _INHERITED if name in self.environment}
         settings = _OVERRIDES | {f"protocol.{p}.allow": "always" for p in self.protocols}
+        settings |= dict(self.settings)
         return (
             kept
             | {

@@ -20,6 +20,7 @@ _CHUNK = 1 << 20
 _MANY_PACKS = (
     8  # each run on a new commit adds one; all of them travel, so now and then they are folded
 )
+_LONGEST_RUN = 3 * 3600  # seconds: the most that --timeout takes, and time to come and go
 _PREFIX = "refs/tiny-backspace/"
 
 # Arguments: branch, base. Standard input: objects and `shallow` as a tar. What it leaves is a plain
@@ -55,9 +56,11 @@ class Mirror:
         with _locked(self.path):
             if not (self.path / "HEAD").exists():
                 self.git.must(
-                    "init", "-q", "--bare", "--template=", str(self.path), doing="making the cache"
-                )
+                    "init", "-q", "--bare", "--template=", str(self.path), doing="making the cache",
+                    env={"GIT_DEFAULT_REF_FORMAT": "files"},  # their age is asked for below
+                )  # fmt: skip
             elif self._has(ref):
+                (self.path / ref).touch()
                 emit(GitOperation(command=f"git rev-parse {ref}", output="in the cache already"))
                 return
             done = self.git.run(
@@ -82,7 +85,13 @@ class Mirror:
         listed = self.git.must(
             "for-each-ref", "--format=%(refname)", _PREFIX, git_dir=self.path, doing="tidying up"
         )
-        old = [ref for ref in listed.text.splitlines() if ref != keep]
+        # a run that is still going on borrows its base from here until the end
+        youngest = (self.path / keep).stat().st_mtime
+        old = [
+            ref
+            for ref in listed.text.splitlines()
+            if (self.path / ref).stat().st_mtime < youngest - _LONGEST_RUN
+        ]
         commands = "".join(f"delete {ref}\n" for ref in old).encode()
         self.git.must(
             "update-ref", "--stdin", git_dir=self.path, stdin=commands, doing="tidying up"

@@ -83,7 +83,9 @@ def local_base(repository: LocalRepository, wanted: str | None) -> Base:
             else "Make a first commit: a run starts from one.",
         )
     if wanted:
-        known = git.run(*where, "show-ref", "-q", "--verify", f"refs/heads/{wanted}", git_dir=git_dir)
+        known = git.run(
+            *where, "show-ref", "-q", "--verify", f"refs/heads/{wanted}", git_dir=git_dir
+        )
         return Base(found.text, wanted if known.ok else None)
     head = git.run(*where, "symbolic-ref", "-q", "HEAD", git_dir=git_dir).text
     return Base(found.text, head.removeprefix("refs/heads/") or None)
@@ -94,16 +96,15 @@ def uncommitted(repository: LocalRepository) -> int:
     git = repository.git
     if repository.work_tree is None:
         return 0
-    # a content filter of the repository's configuration would be a program run on the host
-    listed = git.run(
-        "config", "--local", "--get-regexp", "-z", r"^filter\.", git_dir=repository.git_dir
+    where = ("-C", str(repository.work_tree))
+    # A content filter of the repository's configuration would be a program run on the host: of all
+    # of it, included files and a work tree's own too. `-c` would cut a key that holds a `=`.
+    listed = git.run(*where, "config", "--get-regexp", "-z", r"^filter\.")
+    keys = (entry.partition("\n")[0] for entry in listed.text.split("\0") if entry)
+    off = tuple((key, _off(key)) for key in dict.fromkeys(keys))
+    status = replace(git, settings=off).run(
+        *where, "status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"
     )
-    keys = {entry.partition("\n")[0] for entry in listed.text.split("\0") if entry}
-    off = [arg for key in sorted(keys) for arg in ("-c", f"{key}={_off(key)}")]
-    status = git.run(
-        *off, "-C", str(repository.work_tree), "status", "--porcelain", "-z", "--no-renames",
-        "--ignore-submodules=all",
-    )  # fmt: skip
     return status.stdout.count(b"\0") if status.ok else 0
 
 
@@ -119,22 +120,26 @@ def remote_base(remote: Remote, wanted: str | None, git: Git) -> Base:
     """
     if wanted and _SHA.fullmatch(wanted):
         return Base(wanted, None)
-    patterns = [f"refs/heads/{wanted}", f"refs/tags/{wanted}"] if wanted else ["HEAD"]
+    tag = f"refs/tags/{wanted}"  # followed by ^{}: the commit of an annotated one
+    names = (f"refs/heads/{wanted}", f"{tag}^{{}}", tag) if wanted else ("HEAD",)
     done = git.run(
-        "ls-remote", "-q", "--symref", "--end-of-options", remote.url, *patterns, limits=TRANSFER
+        "ls-remote", "-q", "--symref", "--end-of-options", remote.url, *names, limits=TRANSFER
     )
     if not done.ok:
         raise RepoError(
             f"{remote.url} cannot be read: {done.complaint}",
             hint="It may be private or misspelt. Clone it and run in the clone, for now.",
         )
-    branch = wanted
+    branch, shas = wanted, dict[str, str]()
     for line in done.text.splitlines():
         left, _, name = line.partition("\t")
         if left.startswith("ref: refs/heads/"):
             branch = left.removeprefix("ref: refs/heads/")
         elif _SHA.fullmatch(left):
-            return Base(left, None if name.startswith("refs/tags/") else branch)
+            shas[name] = left
+    for name in names:  # git takes them for patterns, so that it may have found others too
+        if name in shas:
+            return Base(shas[name], None if name.startswith(tag) else branch)
     raise RepoError(
         f"{remote.url} has no branch or tag {wanted!r}" if wanted else f"{remote.url} is empty",
         hint="Check --base." if wanted else "Make a first commit there: a run starts from one.",

@@ -22,14 +22,16 @@ PATCH_LIMIT = 20 << 20  # bytes
 
 # Argument: base. The index is a copy of the one made at check-out, so that nothing the agent did to
 # its own (assume-unchanged, a lock left behind) hides a change. diff-index reads no diff.* settings.
+# The tree's id is the last line of standard error.
 _TAKE_OUT = """
 set -e
+git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false "$@"; }
 index=$(mktemp) && trap 'rm -f "$index"' EXIT
 export GIT_INDEX_FILE=$index
 cp .git/tiny-backspace-index "$index" 2>/dev/null || git read-tree "$1"
-git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false add -A >&2
+git add -A >&2
+git diff-index --cached -p --binary --full-index --no-renames --no-color --no-ext-diff --no-textconv "$1"
 git write-tree >&2
-git diff-index --cached -p --binary --full-index --no-renames --no-color "$1"
 """
 
 
@@ -50,8 +52,16 @@ def take_out(sandbox: Sandbox, base: Base, target: Path, *, timeout: float = 60)
     """Write the sandbox's change to `target` as one binary patch. An empty one means no change.
 
     Raises:
-        AgentError: the change is too large, or git inside could not say what it is.
+        AgentError: the change is too large, or git inside could not say what it is. Nothing is kept.
     """
+    try:
+        return _taken_out(sandbox, base, target, timeout)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def _taken_out(sandbox: Sandbox, base: Base, target: Path, timeout: float) -> Patch:
     size = 0
     private = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(private, "wb") as file:

@@ -38,11 +38,12 @@ _FALLBACK_TUNNELS = frozenset(
 _FIRST = {"ipc": 0xEFFF_FFFF, "uts": 0xEFFF_FFFE, "pid": 0xEFFF_FFFC}
 
 SCRIPT = printing(
-    "/proc/self/status /proc/self/mountinfo /proc/self/cgroup /proc/swaps /proc/self/ns/*",
+    "/proc/self/status /proc/self/mountinfo /proc/self/cgroup /proc/swaps",
     "/proc/net/dev /proc/net/route /proc/net/ipv6_route /sys/class/net/*/flags",
     f"{CGROUP}/memory/memory.limit_in_bytes {CGROUP}/memory/memory.memsw.limit_in_bytes",
     f"{CGROUP}/cpu/cpu.cfs_quota_us {CGROUP}/cpu/cpu.cfs_period_us {CGROUP}/pids/pids.max",
     f"{CGROUP}/memory.max {CGROUP}/memory.swap.max {CGROUP}/cpu.max {CGROUP}/pids.max",
+    links="/proc/self/ns/*",
 )
 USAGE = printing(
     f"{CGROUP}/memory/memory.usage_in_bytes {CGROUP}/memory/memory.max_usage_in_bytes",

@@ -140,9 +140,7 @@ class DockerSandbox:
         with self._lock:
             if (live := self._live_session()) is None:
                 return plain.read(self._run, path, limit)
-            live.request(
-                {"op": "read", "path": path, "limit": limit}, timeout=60, on_frame=keep
-            )
+            live.request({"op": "read", "path": path, "limit": limit}, timeout=60, on_frame=keep)
         return bytes(content)
 
     def write(self, path: str, data: bytes) -> None:

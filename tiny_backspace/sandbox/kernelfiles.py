@@ -10,19 +10,18 @@ Files: TypeAlias = Mapping[str, list[str]]
 
 CGROUP = "/sys/fs/cgroup"  # version 2 has its files here, version 1 in a folder per controller
 _END = b"end:\n"
+_LINK = re.compile(r"'/proc/self/ns/[a-z_]+' -> '([^']*)'")  # stat's way to show one
 _UNLIMITED = 1 << 60  # version 1 says "no limit" as the largest number of whole pages
 
 
-def printing(*patterns: str) -> tuple[str, ...]:
-    """An argv that prints every line of these files, or a link's target, as `path:line`, then `end:`.
+def printing(*patterns: str, links: str = "") -> tuple[str, ...]:
+    """An argv that prints every line of these files, and the targets of links, as `path:line`, then `end:`.
 
-    None of these paths has a colon in it, and every line carries its own, so no content can pose as another.
+    None of these paths has a colon in it, and every line carries its own, so no content can pose as
+    another. One grep and one stat: a loop of the shell's own takes four times as long.
     """
-    each_line = 'while IFS= read -r line || [ -n "$line" ]; do printf "%s:%s\\n" "$f" "$line"; done'
-    link = 'if [ -L "$f" ]; then printf "%s:%s\n" "$f" "$(readlink "$f")"'
-    body = f'{link}; elif [ -r "$f" ]; then {each_line} <"$f"; fi'
-    loop = f"for f in {' '.join(patterns)}; do {body}; done"
-    return ("/bin/sh", "-c", f"{{ {loop}; }} 2>/dev/null; echo end:")
+    targets = f"stat -c '%n:%N' {links} 2>/dev/null; " if links else ""
+    return ("/bin/sh", "-c", f"grep -asH '' {' '.join(patterns)} 2>/dev/null; {targets}echo end:")
 
 
 def files(output: bytes) -> Files:
@@ -32,6 +31,8 @@ def files(output: bytes) -> Files:
         return found
     for line in output.removesuffix(_END).decode(errors="replace").split("\n"):
         path, _, content = line.partition(":")
+        if (link := _LINK.fullmatch(content)) is not None:
+            content = link[1]
         found.setdefault(path, []).append(content)
     return found
 

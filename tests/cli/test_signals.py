@@ -1,0 +1,99 @@
+"""Signals end a run in order; what was set before is set again."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tiny_backspace.cli.signals import stopping
+from tiny_backspace.errors import Stopped
+
+NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+@contextmanager
+def handled(number: signal.Signals, handler: signal.Handlers) -> Iterator[None]:
+    before = signal.signal(number, handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "kind"),
+    [
+        (signal.SIGINT, 130, "interrupted"),
+        (signal.SIGTERM, 143, "terminated"),
+        (signal.SIGHUP, 129, "stopped"),
+    ],
+)
+def test_a_signal_is_a_stop_with_the_code_a_shell_expects(
+    number: signal.Signals, code: int, kind: str
+) -> None:
+    with pytest.raises(Stopped) as stopped, stopping():
+        signal.raise_signal(number)
+
+    assert (stopped.value.exit_code, stopped.value.kind) == (code, kind)
+
+
+def test_a_stop_is_not_swallowed_by_what_catches_exceptions() -> None:
+    caught: list[Exception] = []
+
+    def library() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except Exception as error:  # noqa: BLE001 - it is what a library might do
+            caught.append(error)
+
+    with pytest.raises(Stopped), stopping():
+        library()
+
+    assert caught == []
+
+
+def test_the_second_signal_stops_the_saving_and_the_third_does_nothing() -> None:
+    reached: list[str] = []
+
+    def work() -> None:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            save()
+
+    def save() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            for number in NUMBERS:
+                signal.raise_signal(number)
+            reached.append("the end")
+
+    with pytest.raises(Stopped) as stopped, stopping():
+        work()
+
+    assert reached == ["the end"]
+    assert stopped.value.exit_code == 143
+
+
+def test_a_signal_that_was_ignored_stays_ignored() -> None:
+    reached = False
+    with handled(signal.SIGHUP, signal.SIG_IGN):
+        with stopping():
+            signal.raise_signal(signal.SIGHUP)
+            reached = True
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+
+    assert reached
+
+
+def test_what_was_set_before_is_set_again_however_the_block_ends() -> None:
+    before = [signal.getsignal(number) for number in NUMBERS]
+
+    with pytest.raises(KeyError), stopping():
+        raise KeyError
+
+    assert [signal.getsignal(number) for number in NUMBERS] == before

@@ -1,0 +1,195 @@
+"""The cache: fetched once, whole for everybody, and into the sandbox as it lies."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import FakeSandbox
+from tests.program import git, make_repository, snapshot
+from tests.repo.hostgit import checked_out, host_git, mirrored, opened, quiet
+from tiny_backspace.errors import RepoError, SandboxError
+from tiny_backspace.events import Event, GitOperation, HostCommand, ThoughtDelta
+from tiny_backspace.repo.mirror import Base, mirror_of
+from tiny_backspace.repo.origin import local_base
+from tiny_backspace.sandbox.interface import ExecResult
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return make_repository(tmp_path / "r", {"a.txt": "a\n", "sub/b.bin": bytes(range(256)) * 5000})
+
+
+def commit(repository: Path, text: str) -> str:
+    (repository / "a.txt").write_text(text)
+    git(repository, "commit", "-q", "-a", "-m", text)
+    return git(repository, "rev-parse", "HEAD")
+
+
+def packs(path: Path) -> int:
+    return len(list(path.glob("objects/pack/*.pack")))
+
+
+def test_what_is_in_the_cache_is_not_fetched_again(repository: Path, tmp_path: Path) -> None:
+    mirror, base = mirrored(repository, tmp_path)
+    url = opened(repository, tmp_path).url
+    before = snapshot(mirror.path)
+    events: list[Event | ThoughtDelta] = []
+    again = mirror_of(tmp_path / "cache", url, host_git(tmp_path, events.append))
+
+    again.fetch(url, base, events.append)
+
+    commands = [e.argv for e in events if isinstance(e, HostCommand)]
+    assert [argv[2] for argv in commands] == ["rev-parse"]
+    assert [e.output for e in events if isinstance(e, GitOperation)] == ["in the cache already"]
+    assert again.path == mirror.path
+    assert snapshot(mirror.path) == before
+
+
+def test_only_the_base_comes_and_none_of_its_history(repository: Path, tmp_path: Path) -> None:
+    first = git(repository, "rev-parse", "HEAD")
+    commit(repository, "second")
+
+    mirror, base = mirrored(repository, tmp_path)
+
+    assert mirror.git.run("rev-list", base.sha, git_dir=mirror.path).text == base.sha
+    assert not mirror.git.run("cat-file", "-e", first, git_dir=mirror.path).ok
+
+
+def test_the_stream_is_a_tar_of_packs_and_what_is_shallow(repository: Path, tmp_path: Path) -> None:
+    commit(repository, "second")
+    mirror, _ = mirrored(repository, tmp_path)
+    chunks = list(mirror.stream())
+
+    with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as tar:
+        members = {m.name: tar.extractfile(m) for m in tar.getmembers()}
+
+    assert max(map(len, chunks)) <= 1 << 20
+    assert all(n == "shallow" or n.startswith("objects/pack/pack-") for n in members)
+    assert {Path(n).suffix for n in members} >= {".pack", ".idx"}
+    for name, file in members.items():
+        assert file is not None
+        assert file.read() == (mirror.path / name).read_bytes()
+
+
+def test_what_is_checked_out_is_the_base_on_its_branch(repository: Path, tmp_path: Path) -> None:
+    mirror, base = mirrored(repository, tmp_path)
+
+    sandbox = checked_out(mirror, base, tmp_path / "w")
+
+    assert (sandbox.folder / "sub/b.bin").read_bytes() == bytes(range(256)) * 5000
+    assert git(sandbox.folder, "log", "--format=%H %D") == f"{base.sha} grafted, HEAD -> main"
+    assert git(sandbox.folder, "status", "--porcelain") == ""
+    assert git(sandbox.folder, "remote") == ""
+
+
+def test_shallow_bare_and_linked_sources_come_in_too(repository: Path, tmp_path: Path) -> None:
+    commit(repository, "second")
+    shallow, bare, linked = (tmp_path / name for name in ("shallow", "bare.git", "linked"))
+    git(repository, "clone", "-q", "--depth=1", f"file://{repository}", str(shallow))
+    git(repository, "clone", "-q", "--bare", str(repository), str(bare))
+    git(repository, "worktree", "add", "-q", "--detach", str(linked))
+
+    for source in (shallow, bare, linked):
+        mirror, base = mirrored(source, tmp_path)
+        sandbox = checked_out(mirror, base, tmp_path / "in" / source.name)
+        assert sandbox.read("a.txt") == b"second"
+        assert (base.branch is None) == (source == linked)
+
+
+def test_eight_processes_may_fetch_into_one_cache_at_once(repository: Path, tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from tests.repo.hostgit import mirrored\n"
+        "mirror, base = mirrored(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])\n"
+        "print(base.sha, sum(map(len, mirror.stream())) > 0)"
+    )
+    bases = [git(repository, "rev-parse", "HEAD"), commit(repository, "second")]
+    started = [
+        subprocess.Popen(
+            [sys.executable, "-c", program, str(repository), str(tmp_path), bases[n % 2]],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            cwd=Path(__file__).parents[2], env={"PATH": os.environ["PATH"], "HOME": str(tmp_path)},
+        )
+        for n in range(8)
+    ]  # fmt: skip
+    said = [process.communicate() for process in started]
+
+    assert [err for _, err in said] == [""] * 8
+    assert [out.split() for out, _ in said] == [[bases[n % 2], "True"] for n in range(8)]
+    (mirror,) = (tmp_path / "cache" / "mirrors").glob("*.git")
+    assert packs(mirror) == 2
+
+
+def test_many_packs_are_folded_and_old_bases_go(repository: Path, tmp_path: Path) -> None:
+    mirror, first = mirrored(repository, tmp_path)
+    old = mirror.path / "refs/tiny-backspace" / first.sha
+    for n in range(12):
+        commit(repository, f"{n}\n")
+        os.utime(old, (0, 0))
+        mirrored(repository, tmp_path)
+        if not old.exists():
+            break
+
+    mirror, last = mirrored(repository, tmp_path)
+    sandbox = checked_out(mirror, last, tmp_path / "w")
+
+    assert packs(mirror.path) == 1
+    assert not mirror.git.run("cat-file", "-e", first.sha, git_dir=mirror.path).ok
+    assert sandbox.read("a.txt") == (repository / "a.txt").read_bytes()
+    assert mirror.git.run("fsck", "--strict", git_dir=mirror.path).ok
+
+
+def test_folding_leaves_the_base_of_a_run_that_is_still_going_on(
+    repository: Path, tmp_path: Path
+) -> None:
+    mirror, first = mirrored(repository, tmp_path)
+    for n in range(10):
+        commit(repository, f"{n}\n")
+        mirrored(repository, tmp_path)
+
+    assert packs(mirror.path) < 10
+    assert checked_out(mirror, first, tmp_path / "w").read("a.txt") == b"a\n"
+
+
+def test_a_commit_that_is_not_there_is_a_sentence_and_leaves_the_cache_usable(
+    repository: Path, tmp_path: Path
+) -> None:
+    local = opened(repository, tmp_path)
+    mirror = mirror_of(tmp_path / "cache", local.url, local.git)
+
+    with pytest.raises(RepoError, match="could not be fetched"):
+        mirror.fetch(local.url, Base("a" * 40, None), quiet)
+
+    mirror.fetch(local.url, local_base(local, None), quiet)
+    assert packs(mirror.path) == 1
+
+
+def test_a_sandbox_that_is_full_says_how_to_get_room(repository: Path, tmp_path: Path) -> None:
+    mirror, base = mirrored(repository, tmp_path)
+    full = FakeSandbox(run=lambda _, __: ExecResult(2, b"", b"tar: x: No space left on device"))
+    broken = FakeSandbox(run=lambda _, __: ExecResult(1, b"", b"fatal: something else"))
+
+    with pytest.raises(SandboxError, match="could not be checked out") as raised:
+        mirror.bring_in(full, base)
+    with pytest.raises(SandboxError, match="something else") as other:
+        mirror.bring_in(broken, base)
+
+    assert "--disk" in (raised.value.hint or "")
+    assert other.value.hint is None
+
+
+def test_the_name_of_a_cache_tells_nothing_and_leads_nowhere_else(tmp_path: Path) -> None:
+    ours = host_git(tmp_path)
+    paths = [
+        mirror_of(tmp_path, u, ours).path for u in ("https://h/a", "https://h/../../b", "\udcff")
+    ]
+
+    assert len(set(paths)) == 3
+    assert {path.parent for path in paths} == {tmp_path / "mirrors"}
+    assert all(path.stem.isalnum() for path in paths)

@@ -1,0 +1,187 @@
+"""From the patch to where the user wants it: judged, told, committed by us, and never lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.fakes import ScriptedProvider
+from tests.pipeline import Job, bash, says, write
+from tests.program import git, make_repository
+from tiny_backspace.agent.loop import Limits
+from tiny_backspace.events import FileEdited, PolicyDecided, RunFailed, WorkSaved
+from tiny_backspace.verification import Verification
+
+SECRET = "hunter2-canary-0000"
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    return make_repository(tmp_path / "r", {"a.py": "x = 1\n", "b.py": "y\n", "c.py": "z\n"})
+
+
+def branches(repository: Path) -> list[str]:
+    return git(repository, "branch", "--list", "tiny-*", "--format=%(refname:short)").split()
+
+
+def does(*commands: str) -> ScriptedProvider:
+    return ScriptedProvider(*(says("go", bash(c)) for c in commands), says("All done."))
+
+
+def test_what_commands_changed_is_told_once_and_what_tools_told_is_not_told_again(
+    repository: Path, tmp_path: Path
+) -> None:
+    provider = ScriptedProvider(
+        says("go", write("a.py", "x = 2\n", "a better x")),
+        says("on", bash("rm b.py; mv c.py d.py; echo new >e.py; git commit -qm x 2>/dev/null; :")),
+        says("done"),
+    )
+
+    ran = Job(repository, tmp_path, provider).go()
+
+    told = [(e.filepath, e.operation, e.description) for e in ran.of(FileEdited)]
+    assert told == [
+        ("a.py", "modify", "a better x"),
+        ("b.py", "delete", ""),
+        ("d.py", "rename", ""),
+        ("e.py", "create", ""),
+    ]
+    assert (ran.closing.files_changed, ran.closing.insertions, ran.closing.deletions) == (5, 3, 3)
+
+
+def test_of_files_with_the_same_content_each_is_told_as_what_happened_to_it(
+    repository: Path, tmp_path: Path
+) -> None:
+    provider = does("rm b.py; mv c.py d.py; cp d.py e.py; cp d.py f.py; rm a.py", "cp d.py b.py")
+
+    ran = Job(repository, tmp_path, provider).go()
+
+    told = [(e.filepath, e.operation, e.old_path) for e in ran.of(FileEdited)]
+    assert told == [
+        ("a.py", "delete", None),
+        ("b.py", "modify", None),
+        ("d.py", "rename", "c.py"),
+        ("e.py", "create", None),
+        ("f.py", "create", None),
+    ]
+
+
+def test_the_commit_is_ours_and_says_who_made_it(repository: Path, tmp_path: Path) -> None:
+    job = Job(repository, tmp_path, does("echo 2 >a.py"), "Make x two. Really.")
+
+    ran = job.go()
+
+    (branch,) = branches(repository)
+    shown = git(repository, "log", "-1", "--format=%an <%ae> %cn%n%B", branch).splitlines()
+    assert shown[0] == "name@example.org <email@example.org> name@example.org"
+    assert shown[1].startswith("Make x two")
+    assert "All done." in shown
+    assert "Made with scripted:script-1." in shown
+    assert shown[-1] == "Tiny-Backspace-Run: 0a1b2c3d"
+    saved = ran.of(WorkSaved)[-1]
+    assert (saved.branch, saved.commit) == (branch, git(repository, "rev-parse", branch))
+
+
+@pytest.mark.parametrize(
+    ("command", "rule"),
+    [
+        ("mkdir -p .github/workflows; echo on: push >.github/workflows/x.yml", "protected-path"),
+        ("ln -s /etc/passwd link", "symlink-escape"),
+        ("git init -q n; git -C n -c user.name=a -c user.email=b commit -q --allow-empty -m x", "submodule"),
+        ("seq 20000 >lines", "too-many-lines"),
+        ("for n in $(seq 101); do : >f$n; done", "too-many-files"),
+        ("head -c 6000000 /dev/zero >big", "blob-too-large"),
+        ("echo 1 >A.py", "case-collision"),
+    ],
+)  # fmt: skip
+def test_a_change_that_may_not_leave_is_kept_as_a_patch(
+    repository: Path, tmp_path: Path, command: str, rule: str
+) -> None:
+    ran = Job(repository, tmp_path, does(command)).go()
+
+    assert isinstance(ran.closing, RunFailed)
+    assert (ran.code, ran.closing.error, branches(repository)) == (8, "policy_refused", [])
+    assert rule in {d.rule for d in ran.of(PolicyDecided) if d.decision == "refuse"}
+    assert ran.closing.patch is not None
+    git(repository, "apply", "--check", ran.closing.patch)
+    assert not (ran.folder / "quarantine.git").exists()
+
+
+def test_a_protected_path_that_was_permitted_leaves(repository: Path, tmp_path: Path) -> None:
+    command = "mkdir -p .github/workflows; echo on: push >.github/workflows/x.yml"
+
+    ran = Job(repository, tmp_path, does(command), allow=(".github/workflows/*",)).go()
+
+    assert (ran.code, len(branches(repository))) == (0, 1)
+
+
+def test_without_a_branch_the_patch_stays_and_a_text_beside_it(
+    repository: Path, tmp_path: Path
+) -> None:
+    ran = Job(repository, tmp_path, does("echo 2 >a.py"), branch=False).go()
+
+    assert (ran.code, branches(repository), ran.closing.branch) == (0, [], None)
+    assert ran.closing.patch is not None
+    git(repository, "apply", "--check", ran.closing.patch)
+    (text,) = [Path(s.pull_request_text) for s in ran.of(WorkSaved) if s.pull_request_text]
+    assert text.read_text().startswith("# improve it\n\n## What and why\n\nAll done.")
+    assert text.stat().st_mode & 0o777 == 0o600
+    assert sorted(p.name for p in ran.folder.iterdir()) == [
+        "change.patch",
+        "home",
+        "pull-request.md",
+    ]
+
+
+@pytest.mark.parametrize("branch", [True, False])
+def test_no_secret_is_in_a_branch_a_commit_or_a_text(
+    repository: Path, tmp_path: Path, branch: bool
+) -> None:
+    provider = ScriptedProvider(
+        says("go", bash(f"echo 2 >'{SECRET}.txt'")), says(f"I used {SECRET}, {SECRET.upper()}.")
+    )
+    verification = Verification(f"echo {SECRET}", 1, 20)
+    job = Job(
+        repository, tmp_path, provider, f"{SECRET} is the key", None, verification, branch,
+        secrets=(SECRET, SECRET.upper()),
+    )  # fmt: skip
+
+    ran = job.go()
+
+    said = "".join(r.model_dump_json() for r in ran.records)
+    log = git(repository, "log", "--all", "--format=%D %an %B")
+    text = "".join(p.read_text() for p in ran.folder.glob("*.md"))
+    assert ran.code == 0
+    assert bool(text) is not branch
+    for shown in (said, log, text):
+        assert SECRET not in shown.replace("-0000", "-0000")
+        assert "hunter2" not in shown.lower()
+
+
+def test_a_limit_counts_more_than_a_failed_verification_and_a_refusal_more_than_both(
+    repository: Path, tmp_path: Path
+) -> None:
+    never = Verification("false", 9, 20)
+    tries = [s for n in range(5) for s in (says("go", bash(f"echo {n} >a.py")), says("done"))]
+    workflow = "mkdir -p .github/workflows; echo x >.github/workflows/x.yml"
+
+    limited = Job(
+        repository, tmp_path / "1", ScriptedProvider(*tries), verification=never, limits=Limits(turns=3)
+    ).go()  # fmt: skip
+    refused = Job(
+        repository, tmp_path / "2", does(workflow, "true"), verification=never, limits=Limits(turns=1)
+    ).go()  # fmt: skip
+
+    assert (limited.code, limited.closing.branch is not None) == (6, True)
+    assert (refused.code, refused.closing.branch) == (8, None)
+
+
+def test_a_branch_that_is_there_already_keeps_the_patch(repository: Path, tmp_path: Path) -> None:
+    git(repository, "branch", "tiny-backspace")  # no branch can be below another one's name
+
+    ran = Job(repository, tmp_path, does("echo 2 >a.py")).go()
+
+    assert (ran.code, ran.closing.branch) == (3, None)
+    assert ran.closing.patch is not None
+    git(repository, "apply", "--check", ran.closing.patch)
