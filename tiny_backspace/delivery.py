@@ -14,7 +14,7 @@ from tiny_backspace.repo.difference import Change, Numstat, parse_numstat, parse
 from tiny_backspace.repo.mirror import Base, Mirror
 from tiny_backspace.repo.origin import LocalRepository, leave_branch
 from tiny_backspace.repo.policy import Decision, judge
-from tiny_backspace.repo.quarantine import Patch, Quarantine, quarantine
+from tiny_backspace.repo.quarantine import JUDGED_LIMIT, Patch, Quarantine, quarantine
 from tiny_backspace.repo.source import Remote
 from tiny_backspace.statedir import write_private
 from tiny_backspace.views.state import RunState
@@ -68,6 +68,11 @@ def deliver(
             raise finding.failure
         return "Nothing to change: the agent left the repository as it was."
     here = isinstance(origin, LocalRepository) and delivery.branch
+    if finding.patch.size > JUDGED_LIMIT:
+        raise PolicyRefused(
+            f"the change is larger than {JUDGED_LIMIT >> 20} MiB",
+            hint="It is kept as a patch. Did the agent leave build output behind?",
+        )
     what = "Creating branch..." if here else "Saving the patch and the pull request's text..."
     emit(StepStarted.at(Step.PR_CREATION, what))
     with quarantine(finding.patch.path.parent / "quarantine.git", mirror, finding.base) as cage:

@@ -32,15 +32,7 @@ def concluded(
     fold of the records so far.
     """
     try:
-        message = pipeline()
-    except TinyBackspaceError as error:
-        closing = RunFailed(
-            **_totals(state(), seconds()),
-            exit_code=error.exit_code,
-            error=error.kind,
-            message=str(error),
-            hint=error.hint,
-        )
+        closing = _outcome(pipeline, state, seconds, crash)
     except Stopped as stopped:
         closing = RunFailed(
             **_totals(state(), seconds()),
@@ -49,9 +41,29 @@ def concluded(
             message=f"stopped by {stopped}",
             hint=_what_is_left(state()),
         )
+    emit(closing)
+    return closing.exit_code
+
+
+def _outcome(
+    pipeline: Callable[[], str],
+    state: Callable[[], RunState],
+    seconds: Callable[[], float],
+    crash: Callable[[BaseException], Path],
+) -> RunSucceeded | RunFailed:
+    try:
+        message = pipeline()
+    except TinyBackspaceError as error:
+        return RunFailed(
+            **_totals(state(), seconds()),
+            exit_code=error.exit_code,
+            error=error.kind,
+            message=str(error),
+            hint=error.hint,
+        )
     except Exception as error:  # noqa: BLE001 - a bug: the first of the two places where this is right
         report = _written(crash, error)
-        closing = RunFailed(
+        return RunFailed(
             **_totals(state(), seconds()),
             exit_code=BUG,
             error="bug",
@@ -61,11 +73,7 @@ def concluded(
             else "A report of it could not be written.",
             crash_report=report,
         )
-    else:
-        emit(RunSucceeded(**_totals(state(), seconds()), message=message))
-        return 0
-    emit(closing)
-    return closing.exit_code
+    return RunSucceeded(**_totals(state(), seconds()), message=message)
 
 
 def _written(crash: Callable[[BaseException], Path], error: BaseException) -> str | None:

@@ -218,6 +218,12 @@ def _rescue(sandbox: Sandbox, base: Base, target: Path, emit: Emit) -> None:
 
 
 def _saved(patch: Patch, emit: Emit) -> None:
+    if not patch.complete:
+        emit(
+            Warned(
+                message="Some files could not be taken out of the sandbox (a repository within?)."
+            )
+        )
     if patch.size:
         emit(WorkSaved(patch=str(patch.path)))
     else:

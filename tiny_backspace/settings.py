@@ -114,7 +114,11 @@ class Settings(BaseModel):
 def config_file(environment: Mapping[str, str]) -> Path:
     """Where the settings file is, whether or not there is one."""
     home = environment.get("XDG_CONFIG_HOME", "")
-    folder = Path(home) if home.startswith("/") else Path.home() / ".config"
+    folder = (
+        Path(home)
+        if home.startswith("/")
+        else Path(environment.get("HOME") or Path.home()) / ".config"
+    )
     return folder / "tiny-backspace" / "config.toml"
 
 

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
+from typing import Protocol
 
 from tiny_backspace import __version__
 from tiny_backspace.agent.loop import Limits
 from tiny_backspace.delivery import Delivery
 from tiny_backspace.errors import ProviderError, UsageError
-from tiny_backspace.events import Emit, Record, RunStarted
+from tiny_backspace.events import (
+    Emit,
+    Event,
+    Record,
+    RunFailed,
+    RunStarted,
+    RunSucceeded,
+    ThoughtDelta,
+)
 from tiny_backspace.failure import concluded, crash_report
 from tiny_backspace.providers.chain import Fallback
 from tiny_backspace.providers.dummy import Dummy
@@ -55,6 +64,16 @@ class Folded:
         self.state = advance(self.state, record)
 
 
+class HoldSignals(Protocol):
+    """What the block does is done whole; `for_good`, no signal counts any more after it."""
+
+    def __call__(self, *, for_good: bool) -> AbstractContextManager[None]: ...
+
+
+def _as_it_is(*, for_good: bool) -> AbstractContextManager[None]:  # noqa: ARG001 - the protocol's
+    return nullcontext()
+
+
 def execute(
     asked: Asked,
     settings: Settings,
@@ -62,8 +81,11 @@ def execute(
     run_id: str,
     subscribers: tuple[Subscriber, ...],
     watchers: tuple[Watcher, ...],
+    hold_signals: HoldSignals = _as_it_is,
 ) -> tuple[int, RunState]:
     """One run from here to its closing event: the exit code, and the run as its records tell it.
+
+    Each event is passed on inside `hold_signals`, so that everybody gets it or nobody.
 
     Raises:
         UsageError: the folders for its state cannot be used.
@@ -83,14 +105,18 @@ def execute(
             watchers=watchers,
         )
 
+        def emit(event: Event | ThoughtDelta) -> None:
+            with hold_signals(for_good=isinstance(event, RunSucceeded | RunFailed)):
+                recorder(event)
+
         def pipeline() -> str:
             request = understood(asked, settings, run_id, redact)
-            with _parts(settings, environment, run_id, lambda: folded.state, recorder) as parts:
-                return run(request, parts, recorder)
+            with _parts(settings, environment, run_id, lambda: folded.state, emit) as parts:
+                return run(request, parts, emit)
 
         code = concluded(
             pipeline,
-            recorder,
+            emit,
             state=lambda: folded.state,
             seconds=lambda: monotonic() - start,
             crash=crash_report(state_folder, run_id, redact),
@@ -233,8 +259,8 @@ def _opener(
 
     @contextmanager
     def opened(emit: Emit) -> Generator[Sandbox]:
-        from tiny_backspace.sandbox.docker import open_sandbox
         from tiny_backspace.sandbox.engine import connect, remove_leftovers
+        from tiny_backspace.sandbox.opening import open_sandbox
 
         engine, owner = connect(settings.docker_host), owner_id(state)
         remove_leftovers(engine, owner, lambda other: is_live(state, other))

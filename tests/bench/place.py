@@ -21,8 +21,9 @@ from tiny_backspace.events import Event, SandboxAttested, ThoughtDelta
 from tiny_backspace.repo.git import Git
 from tiny_backspace.sandbox import image
 from tiny_backspace.sandbox.container import Wish
-from tiny_backspace.sandbox.docker import DockerSandbox, open_sandbox
+from tiny_backspace.sandbox.docker import DockerSandbox
 from tiny_backspace.sandbox.engine import OWNER_LABEL, connect
+from tiny_backspace.sandbox.opening import open_sandbox
 from tiny_backspace.statedir import owner_id, private_dir, state_dir
 
 ROOT = Path(__file__).parents[2]

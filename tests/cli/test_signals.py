@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tiny_backspace.cli.signals import stopping
+from tiny_backspace.cli.signals import Signals, stopping
 from tiny_backspace.errors import Stopped
 
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -97,3 +97,31 @@ def test_what_was_set_before_is_set_again_however_the_block_ends() -> None:
         raise KeyError
 
     assert [signal.getsignal(number) for number in NUMBERS] == before
+
+
+def test_what_must_be_done_whole_is_done_before_the_stop() -> None:
+    done: list[str] = []
+
+    def work(signals: Signals) -> None:
+        with signals.hold(for_good=False):
+            signal.raise_signal(signal.SIGTERM)
+            done.append("all of it")
+        done.append("not this")
+
+    with stopping() as signals, pytest.raises(Stopped) as stopped:
+        work(signals)
+
+    assert done == ["all of it"]
+    assert stopped.value.exit_code == 143
+
+
+def test_after_the_last_word_no_signal_counts() -> None:
+    done: list[str] = []
+
+    with stopping() as signals:
+        with signals.hold(for_good=True):
+            signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGTERM)
+        done.append("to the end")
+
+    assert done == ["to the end"]

@@ -13,8 +13,9 @@ import pytest
 
 from tiny_backspace.events import Event, ThoughtDelta
 from tiny_backspace.sandbox.container import Wish
-from tiny_backspace.sandbox.docker import DockerSandbox, open_sandbox
+from tiny_backspace.sandbox.docker import DockerSandbox
 from tiny_backspace.sandbox.engine import OWNER_LABEL, Engine, connect
+from tiny_backspace.sandbox.opening import open_sandbox
 
 OWNER = f"test-{token_hex(4)}"
 SMALL = Wish(memory=1 << 30, seconds=600)

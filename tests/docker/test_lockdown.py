@@ -16,8 +16,8 @@ import pytest
 from tests.docker.conftest import SMALL, Opener, containers_of
 from tiny_backspace.errors import SandboxLost, SandboxUnverified
 from tiny_backspace.events import Event, SandboxAttested, ThoughtDelta
-from tiny_backspace.sandbox import container, docker, image
-from tiny_backspace.sandbox.docker import DockerSandbox, open_sandbox
+from tiny_backspace.sandbox import container, image, opening
+from tiny_backspace.sandbox.docker import DockerSandbox
 from tiny_backspace.sandbox.engine import (
     DEADLINE_LABEL,
     OWNER_LABEL,
@@ -25,6 +25,7 @@ from tiny_backspace.sandbox.engine import (
     Engine,
     connect,
 )
+from tiny_backspace.sandbox.opening import open_sandbox
 
 ENVIRONMENT = {"HOME", "HOSTNAME", "LANG", "PATH", "PYTHONDONTWRITEBYTECODE"}
 
@@ -141,7 +142,7 @@ def test_a_limit_that_is_not_the_one_asked_for_is_refused(
     changes, sentence = DIFFERENT[limit]
 
     with pytest.raises(SandboxUnverified, match=sentence):
-        docker._attest(sandbox, sandbox._id, "sha256:0", replace(real, **changes), events.append)
+        opening._attest(sandbox, sandbox._id, "sha256:0", replace(real, **changes), events.append)
 
     (event,) = events
     assert isinstance(event, SandboxAttested)

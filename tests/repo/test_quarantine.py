@@ -14,7 +14,7 @@ from tests.program import git, make_repository, snapshot
 from tests.repo.hostgit import checked_out, mirrored
 from tiny_backspace.errors import AgentError, SandboxLost
 from tiny_backspace.repo.mirror import Base, Mirror
-from tiny_backspace.repo.quarantine import PATCH_LIMIT, Patch, quarantine, take_out
+from tiny_backspace.repo.quarantine import KEPT_LIMIT, Patch, quarantine, take_out
 from tiny_backspace.sandbox.interface import ExecResult, OnOutput, Stdin
 
 FILES: dict[str, str | bytes] = {
@@ -135,11 +135,18 @@ def test_a_repository_within_the_repository_comes_out_as_what_policy_can_see(pla
     assert place.apply(place.out())["n"][0] == "160000"
 
 
-def test_a_change_that_cannot_be_taken_out_is_a_sentence_and_leaves_no_file(place: Place) -> None:
+def test_what_cannot_be_added_does_not_take_the_rest_with_it(place: Place) -> None:
     place.run("git init -q n; : >n/file; : >new")  # without a commit git cannot add it
-    with pytest.raises(AgentError, match="does not have a commit checked out"):
-        place.out()
+
+    patch = place.out()
+
+    assert not patch.complete
+    assert set(place.apply(patch)) == {*FILES, "new"}
+
+
+def test_a_change_that_cannot_be_taken_out_is_a_sentence_and_leaves_no_file(place: Place) -> None:
     place.run("rm -rf .git")
+
     with pytest.raises(AgentError, match="could not be taken out"):
         place.out()
 
@@ -162,10 +169,10 @@ def test_too_large_a_change_is_refused_before_it_is_all_here(place: Place) -> No
 
         call = exec
 
-    with pytest.raises(AgentError, match="larger than 20 MiB"):
+    with pytest.raises(AgentError, match="larger than 256 MiB"):
         take_out(Endless(), place.base, place.folder / "change.patch")
 
-    assert handed == PATCH_LIMIT + (1 << 20)
+    assert handed == KEPT_LIMIT + (1 << 20)
     assert not (place.folder / "change.patch").exists()
 
 

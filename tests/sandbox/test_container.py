@@ -159,5 +159,6 @@ def test_the_container_is_its_first_users_with_a_deadline_and_an_environment_of_
         "labels": {"a": "b"},
         "network_disabled": True,
         "use_config_proxy": False,
+        "healthcheck": {"test": ["NONE"]},
         "stop_signal": "SIGKILL",
     }

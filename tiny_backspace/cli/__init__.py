@@ -8,7 +8,7 @@ import typer
 
 from tiny_backspace import __version__
 from tiny_backspace.cli import clean, demo, history, image, run
-from tiny_backspace.errors import TinyBackspaceError
+from tiny_backspace.errors import Stopped, TinyBackspaceError
 
 app = typer.Typer(
     name="tiny-backspace",
@@ -39,10 +39,12 @@ def main() -> None:
     """The program. A failure before or beside a run is a sentence and a hint, on standard error."""
     try:
         app()
+    except Stopped as stopped:  # before the run began, or after it had ended
+        sys.exit(stopped.exit_code)
     except TinyBackspaceError as error:
         from tiny_backspace.redact import clean as cleaned
 
-        sys.stderr.write(f"Error: {cleaned(str(error))}\n")
+        sys.stderr.write(f"Error: {cleaned(str(error)).rstrip('.')}.\n")
         if error.hint:
             sys.stderr.write(f"{cleaned(error.hint)}\n")
         sys.exit(error.exit_code)

@@ -12,7 +12,7 @@ from typing import Annotated
 
 import typer
 
-from tiny_backspace.cli.run import Launch, Output, launch
+from tiny_backspace.cli.launch import Launch, Output, launch
 
 PROMPT = """\
 replace 'helo' with 'hello' in README.md

@@ -18,30 +18,37 @@ from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.mirror import Base, Mirror
 from tiny_backspace.sandbox.interface import Sandbox
 
-PATCH_LIMIT = 20 << 20  # bytes
+JUDGED_LIMIT = 20 << 20  # bytes of a patch; a larger one is kept, and not looked at
+KEPT_LIMIT = 256 << 20
 
 # Argument: base. The index is a copy of the one made at check-out, so that nothing the agent did to
 # its own (assume-unchanged, a lock left behind) hides a change. diff-index reads no diff.* settings.
-# The tree's id is the last line of standard error.
+# A folder that cannot be added (a repository within, without a commit) does not take the rest with it.
+# The tree's id is the last line of standard error; what was left out is said in the line before.
 _TAKE_OUT = """
 set -e
 git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false "$@"; }
 index=$(mktemp) && trap 'rm -f "$index"' EXIT
 export GIT_INDEX_FILE=$index
 cp .git/tiny-backspace-index "$index" 2>/dev/null || git read-tree "$1"
-git add -A >&2
+git add -A >&2 || { git add -A --ignore-errors >&2 || :; left_out="left out"; }
 git diff-index --cached -p --binary --full-index --no-renames --no-color --no-ext-diff --no-textconv "$1"
+echo "$left_out" >&2
 git write-tree >&2
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """What came out: a file on the host, and the tree the container says it leads to."""
+    """What came out: a file on the host, and the tree the container says it leads to.
+
+    `complete` is False where git inside could not add a file.
+    """
 
     path: Path
     size: int
     tree: str
+    complete: bool = True
 
 
 class _TooLarge(Exception):
@@ -52,10 +59,14 @@ def take_out(sandbox: Sandbox, base: Base, target: Path, *, timeout: float = 60)
     """Write the sandbox's change to `target` as one binary patch. An empty one means no change.
 
     Raises:
-        AgentError: the change is too large, or git inside could not say what it is. Nothing is kept.
+        AgentError: the change is immense, or git inside could not say what it is. Nothing is kept.
+        RepoError: the host has no room for it.
     """
     try:
         return _taken_out(sandbox, base, target, timeout)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise RepoError(f"the patch cannot be written to {target}: {error.strerror}") from error
     except BaseException:
         target.unlink(missing_ok=True)
         raise
@@ -69,7 +80,7 @@ def _taken_out(sandbox: Sandbox, base: Base, target: Path, timeout: float) -> Pa
         def keep(data: bytes) -> None:
             nonlocal size
             size += len(data)
-            if size > PATCH_LIMIT:
+            if size > KEPT_LIMIT:
                 raise _TooLarge
             file.write(data)
 
@@ -79,13 +90,14 @@ def _taken_out(sandbox: Sandbox, base: Base, target: Path, timeout: float) -> Pa
             )
         except _TooLarge:
             raise AgentError(
-                f"the change is larger than {PATCH_LIMIT >> 20} MiB",
+                f"the change is larger than {KEPT_LIMIT >> 20} MiB",
                 hint="Did the agent leave build output behind? `tiny-backspace show` tells.",
             ) from None
     said = result.stderr.decode(errors="replace").strip()
     if not result.ok:
         raise AgentError(f"the change could not be taken out of the sandbox: {said[-300:]}")
-    return Patch(target, size, said.rpartition("\n")[2])
+    before, _, tree = said.rpartition("\n")
+    return Patch(target, size, tree, complete=not before.endswith("left out"))
 
 
 @dataclass(frozen=True, slots=True)

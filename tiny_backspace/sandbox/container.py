@@ -141,5 +141,6 @@ def container(image: str, seconds: float, labels: dict[str, str], name: str) -> 
         "labels": labels,
         "network_disabled": True,  # besides network_mode: the engine then skips its network library
         "use_config_proxy": False,  # or the proxy credentials of ~/.docker/config.json go inside
+        "healthcheck": {"test": ["NONE"]},  # one of a foreign image would run beside PID 1
         "stop_signal": "SIGKILL",
     }

@@ -1,0 +1,121 @@
+"""A run from the command line: its settings, its views, its result on standard output."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from tiny_backspace.cli.signals import stopping
+
+if TYPE_CHECKING:
+    from tiny_backspace.recorder import Subscriber, Watcher
+    from tiny_backspace.views.state import RunState
+
+
+class Output(StrEnum):
+    AUTO = "auto"
+    LIVE = "live"
+    PLAIN = "plain"
+    JSONL = "jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A run as the command line has it. `flags` are the settings given there."""
+
+    repo: str
+    prompt: str
+    base: str | None
+    flags: dict[str, Any]
+    env_file: Path | None
+    output: Output
+    quiet: bool = False
+    verbose: bool = False
+
+
+def launch(wanted: Launch) -> None:
+    """Do it; the result goes to standard output, everything else to standard error.
+
+    Raises:
+        typer.Exit: with the run's exit code, if it is not 0.
+    """
+    from tiny_backspace import settings
+    from tiny_backspace.wiring import Asked, execute
+
+    environment = dict(os.environ)
+    effective = settings.load(
+        wanted.flags, environment, settings.config_file(environment), wanted.env_file
+    )
+    asked = Asked(wanted.repo, wanted.prompt, wanted.base)
+    with stopping() as signals:
+        with _views(wanted) as (subscribers, watchers):
+            code, state = execute(
+                asked,
+                effective,
+                environment,
+                secrets.token_hex(4),
+                subscribers,
+                watchers,
+                signals.hold,
+            )
+        if wanted.output is not Output.JSONL:
+            _say_result(state)
+        if wanted.quiet:
+            _say_failure(state)
+    if code:
+        raise typer.Exit(code)
+
+
+@contextmanager
+def _views(
+    wanted: Launch,
+) -> Generator[tuple[tuple[Subscriber, ...], tuple[Watcher, ...]]]:
+    output = wanted.output
+    if output is Output.AUTO:
+        terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        output = Output.LIVE if terminal and not os.environ.get("CI") else Output.PLAIN
+    if output is Output.JSONL:
+        from tiny_backspace.views.lines import JsonLines
+
+        yield (JsonLines(sys.stdout),), ()
+    elif wanted.quiet:
+        yield (), ()
+    elif output is Output.LIVE:
+        from datetime import UTC, datetime
+
+        from rich.console import Console
+
+        from tiny_backspace.views.live import LiveView
+
+        console = Console(stderr=True)
+        with LiveView(console, lambda: datetime.now(UTC), wanted.verbose) as live:
+            yield (live,), (live.watch,)
+    else:
+        from tiny_backspace.views.lines import PlainLines
+
+        colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        yield (PlainLines(sys.stderr, wanted.verbose, colour),), ()
+
+
+def _say_result(state: RunState) -> None:
+    """The branch, or else the patch: what a script wants to go on with."""
+    if result := state.saved.branch or state.saved.patch:
+        typer.echo(result)
+
+
+def _say_failure(state: RunState) -> None:
+    from tiny_backspace.events import RunFailed
+    from tiny_backspace.redact import clean_line
+
+    if isinstance(state.outcome, RunFailed):
+        said = f"Error: {state.outcome.message.rstrip('.')}. {state.outcome.hint or ''}"
+        typer.echo(clean_line(said), err=True)
