@@ -11,10 +11,9 @@ from tiny_backspace.events import Emit, FileEdited, Step, StepStarted, Warned, W
 from tiny_backspace.forges import proposal
 from tiny_backspace.redact import Redact
 from tiny_backspace.repo.difference import Change, Numstat, parse_numstat, parse_raw
-from tiny_backspace.repo.mirror import Base, Mirror
 from tiny_backspace.repo.origin import LocalRepository, leave_branch
 from tiny_backspace.repo.policy import Decision, judge
-from tiny_backspace.repo.quarantine import JUDGED_LIMIT, Patch, Quarantine, quarantine
+from tiny_backspace.repo.quarantine import JUDGED_LIMIT, Patch, Quarantine
 from tiny_backspace.repo.source import Remote
 from tiny_backspace.statedir import write_private
 from tiny_backspace.views.state import RunState
@@ -43,7 +42,6 @@ class Delivery:
 class Finding:
     """What came of the agent's work. `failure` is why it ended early, if it did."""
 
-    base: Base
     patch: Patch
     summary: str
     failure: TinyBackspaceError | None
@@ -52,7 +50,7 @@ class Finding:
 def deliver(
     delivery: Delivery,
     origin: LocalRepository | Remote,
-    mirror: Mirror,
+    cage: Quarantine,
     finding: Finding,
     so_far: Callable[[], RunState],
     emit: Emit,
@@ -75,24 +73,23 @@ def deliver(
         )
     what = "Creating branch..." if here else "Saving the patch and the pull request's text..."
     emit(StepStarted.at(Step.PR_CREATION, what))
-    with quarantine(finding.patch.path.parent / "quarantine.git", mirror, finding.base) as cage:
-        with timed("judge", emit):
-            numstat = _judged(cage, cage.apply(finding.patch), delivery, so_far, emit)
-        prompt, summary = delivery.redact(delivery.prompt), delivery.redact(finding.summary)
-        title = proposal.title(prompt, summary)
-        state = so_far()
-        message = proposal.commit_message(title, summary, delivery.run_id, state.answered)
-        with timed("commit", emit):
-            commit = cage.commit(finding.patch.tree, message, delivery.identity)
-        if here:
-            assert isinstance(origin, LocalRepository)
-            branch = proposal.branch(prompt, delivery.run_id)
-            with timed("branch", emit):
-                leave_branch(origin, branch, commit, finding.base, cage.path, emit)
-            emit(WorkSaved(branch=branch, commit=commit))
-            closing = f"Branch {branch} is ready."
-        else:
-            closing = _put_down(delivery, origin, finding, title, state, numstat, emit)
+    with timed("judge", emit):
+        numstat = _judged(cage, cage.apply(finding.patch), delivery, so_far, emit)
+    prompt, summary = delivery.redact(delivery.prompt), delivery.redact(finding.summary)
+    title = proposal.title(prompt, summary)
+    state = so_far()
+    message = proposal.commit_message(title, summary, delivery.run_id, state.answered)
+    with timed("commit", emit):
+        commit = cage.commit(finding.patch.tree, message, delivery.identity)
+    if here:
+        assert isinstance(origin, LocalRepository)
+        branch = proposal.branch(prompt, delivery.run_id)
+        with timed("branch", emit):
+            leave_branch(origin, branch, commit, cage.base, cage.path, emit)
+        emit(WorkSaved(branch=branch, commit=commit))
+        closing = f"Branch {branch} is ready."
+    else:
+        closing = _put_down(delivery, origin, finding, title, state, numstat, emit)
     if finding.failure is not None:
         raise finding.failure
     if state.verification is not None and not state.verification.ok:
@@ -130,7 +127,7 @@ def _judged(
             for c in changes
             if c.new_mode == _LINK
         },
-        existing=cage.read("ls-tree", "-r", "-z", "--name-only", tree).split(b"\0")[:-1],
+        existing=_names(cage, tree) if any(c.status == "A" for c in changes) else (),
         lines=numstat.insertions + numstat.deletions,
         allow=delivery.allow_path,
     )
@@ -142,6 +139,10 @@ def _judged(
             hint="It is kept as a patch. `--allow-path GLOB` permits protected files.",
         )
     return numstat
+
+
+def _names(cage: Quarantine, tree: str) -> list[bytes]:
+    return cage.read("ls-tree", "-r", "-z", "--name-only", tree).split(b"\0")[:-1]
 
 
 def _reasons(refused: list[Decision]) -> str:

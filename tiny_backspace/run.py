@@ -32,7 +32,7 @@ from tiny_backspace.events import (
 from tiny_backspace.overlap import opened_early
 from tiny_backspace.providers.interface import Provider
 from tiny_backspace.repo.git import Git
-from tiny_backspace.repo.mirror import Base, mirror_of
+from tiny_backspace.repo.mirror import Base, Mirror, mirror_of
 from tiny_backspace.repo.origin import (
     LocalRepository,
     local_base,
@@ -40,7 +40,7 @@ from tiny_backspace.repo.origin import (
     remote_base,
     uncommitted,
 )
-from tiny_backspace.repo.quarantine import Patch, take_out
+from tiny_backspace.repo.quarantine import Patch, quarantine, take_out
 from tiny_backspace.repo.source import Local, Remote, Source
 from tiny_backspace.sandbox.interface import Sandbox
 from tiny_backspace.sandbox.usage import measured, sampling
@@ -92,19 +92,28 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
         mirror = mirror_of(parts.cache, origin.url, git)
         with timed("fetch", emit):
             mirror.fetch(origin.url, base, emit)
-        with timed("sandbox.wait", emit):
-            sandbox = opened()
-        emit(StepStarted.at(Step.CLONE, "Cloning repository..."))
-        with timed("pack_in", emit):
-            mirror.bring_in(sandbox, base)
-        emit(StepStarted.at(Step.ANALYSIS, "Analyzing repository structure..."))
-        with timed("analysis", emit):
-            facts = _analyse(sandbox, base, emit)
-        emit(StepStarted.at(Step.AI_PROCESSING, "Generating code improvements..."))
-        finding = _work(request, parts, sandbox, base, facts, emit)
-        with timed("usage", emit):
-            emit(measured(sandbox))
-        return deliver(request.delivery, origin, mirror, finding, parts.so_far, emit)
+        with quarantine(parts.folder / "quarantine.git", mirror, base) as cage:
+            with timed("sandbox.wait", emit):
+                sandbox = opened()
+            finding = _inside(request, parts, sandbox, mirror, base, emit)
+            return deliver(request.delivery, origin, cage, finding, parts.so_far, emit)
+
+
+def _inside(
+    request: Request, parts: Parts, sandbox: Sandbox, mirror: Mirror, base: Base, emit: Emit
+) -> Finding:
+    """From the work tree going in to the patch coming out."""
+    emit(StepStarted.at(Step.CLONE, "Cloning repository..."))
+    with timed("pack_in", emit):
+        mirror.bring_in(sandbox, base)
+    emit(StepStarted.at(Step.ANALYSIS, "Analyzing repository structure..."))
+    with timed("analysis", emit):
+        facts = _analyse(sandbox, base, emit)
+    emit(StepStarted.at(Step.AI_PROCESSING, "Generating code improvements..."))
+    finding = _work(request, parts, sandbox, base, facts, emit)
+    with timed("usage", emit):
+        emit(measured(sandbox))
+    return finding
 
 
 def _started(request: Request, parts: Parts) -> RunStarted:
@@ -186,7 +195,7 @@ def _work(
     with timed("pack_out", emit):
         patch = take_out(sandbox, base, target)
     _saved(patch, emit)
-    return Finding(base, patch, summary, failure)
+    return Finding(patch, summary, failure)
 
 
 def _solved(

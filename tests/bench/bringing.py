@@ -16,7 +16,7 @@ from tiny_backspace.delivery import Delivery, Finding, deliver
 from tiny_backspace.redact import redactor
 from tiny_backspace.repo.mirror import Base, Mirror, mirror_of
 from tiny_backspace.repo.origin import LocalRepository, local_base, open_local
-from tiny_backspace.repo.quarantine import take_out
+from tiny_backspace.repo.quarantine import Quarantine, quarantine, take_out
 from tiny_backspace.repo.source import Local
 from tiny_backspace.sandbox.docker import DockerSandbox
 from tiny_backspace.views.state import RunState
@@ -72,8 +72,14 @@ class _Stage:
         """Seconds for the patch, and with `whole` for everything up to the branch."""
         number, folder = next(self.numbers), self.place.fresh()
         assert self.sandbox.call(["sh", "-c", _CHANGE, "sh", str(number)]).ok
+        with quarantine(
+            folder / "q.git", self.warm, self.base
+        ) as cage:  # made while a sandbox starts
+            return self._out(cage, number, folder / "change.patch", whole=whole)
+
+    def _out(self, cage: Quarantine, number: int, target: Path, *, whole: bool) -> float:
         start = perf_counter()
-        patch = take_out(self.sandbox, self.base, folder / "change.patch")
+        patch = take_out(self.sandbox, self.base, target)
         if whole:
             identity = {k: v for k, v in self.place.environment.items() if k.startswith("GIT_")}
             delivery = Delivery(
@@ -84,8 +90,8 @@ class _Stage:
                 identity=identity,
                 redact=redactor(()),
             )
-            finding = Finding(self.base, patch, "Changed.", None)
-            deliver(delivery, self.origin, self.warm, finding, RunState, ignore)
+            finding = Finding(patch, "Changed.", None)
+            deliver(delivery, self.origin, cage, finding, RunState, ignore)
         took = perf_counter() - start
         assert patch.size
         return took

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import sys
@@ -50,6 +51,8 @@ def launch(wanted: Launch) -> None:
     """
     from tiny_backspace import settings
     from tiny_backspace.wiring import Asked, execute
+
+    gc.enable()  # see __main__: by now what there is to import is imported
 
     environment = dict(os.environ)
     effective = settings.load(

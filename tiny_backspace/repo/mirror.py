@@ -17,20 +17,18 @@ from tiny_backspace.repo.git import TRANSFER, Git
 from tiny_backspace.sandbox.interface import Sandbox
 
 _CHUNK = 1 << 20
-_MANY_PACKS = (
-    8  # each run on a new commit adds one; all of them travel, so now and then they are folded
-)
+_MANY_PACKS = 8  # a run on a new commit adds one, and all of them travel: fold them now and then
 _LONGEST_RUN = 3 * 3600  # seconds: the most that --timeout takes, and time to come and go
 _PREFIX = "refs/tiny-backspace/"
+_NO_BRANCH = "work"  # what a detached base is called inside
 
-# Arguments: branch, base. Standard input: objects and `shallow` as a tar. What it leaves is a plain
-# repository whose only commit is the base, and a copy of the index to take the change out with.
+# Argument: branch. Standard input: objects, `shallow` and the branch itself as a tar. What it leaves is a
+# plain repository whose only commit is the base, and a copy of the index to take the change out with.
 _CHECK_OUT = """
 set -e
 git init -q -b "$1" .
 tar -xf - -C .git
-git update-ref "refs/heads/$1" "$2"
-git -c checkout.workers=2 reset -q --hard
+git -c checkout.workers=4 reset -q --hard
 cp .git/index .git/tiny-backspace-index
 """
 
@@ -59,9 +57,10 @@ class Mirror:
                     "init", "-q", "--bare", "--template=", str(self.path), doing="making the cache",
                     env={"GIT_DEFAULT_REF_FORMAT": "files"},  # their age is asked for below
                 )  # fmt: skip
-            elif self._has(ref):
+            elif (self.path / ref).exists():  # its refs are files
                 (self.path / ref).touch()
-                emit(GitOperation(command=f"git rev-parse {ref}", output="in the cache already"))
+                known = f"git show-ref --verify {ref}"
+                emit(GitOperation(command=known, output="in the cache already", simulated=True))
                 return
             done = self.git.run(
                 "fetch", "-q", "--depth=1", "--no-tags", "--no-write-fetch-head",
@@ -74,9 +73,6 @@ class Mirror:
                 )
             emit(GitOperation(command=f"git fetch --depth=1 {url} {base.sha}", output=base.sha))
             self._fold(ref)
-
-    def _has(self, ref: str) -> bool:
-        return self.git.run("rev-parse", "-q", "--verify", ref, git_dir=self.path).ok
 
     def _fold(self, keep: str) -> None:
         """Once in a while, one pack of what is still wanted instead of many."""
@@ -99,13 +95,16 @@ class Mirror:
         self.git.must("repack", "-adq", git_dir=self.path, limits=TRANSFER, doing="tidying up")
         self.git.must("prune", "--expire=now", git_dir=self.path, doing="tidying up")
 
-    def stream(self) -> Iterator[bytes]:
-        """Objects and `shallow` as a tar, in chunks: indexed packs as they lie, never indexed again."""
+    def stream(self, base: Base) -> Iterator[bytes]:
+        """Objects, `shallow` and the branch as a tar, in chunks: indexed packs as they lie, never indexed again."""
         with _locked(self.path, shared=True):
             files = [p for p in sorted(self.path.glob("objects/pack/*")) if p.is_file()]
             for path in [*files, self.path / "shallow"]:
                 if path.exists():
                     yield from _tar_entry(path, str(path.relative_to(self.path)))
+        ref = tarfile.TarInfo(f"refs/heads/{base.branch or _NO_BRANCH}")
+        ref.size = len(base.sha) + 1
+        yield ref.tobuf() + f"{base.sha}\n".encode().ljust(tarfile.BLOCKSIZE, b"\0")
         yield bytes(2 * tarfile.BLOCKSIZE)
 
     def bring_in(self, sandbox: Sandbox, base: Base) -> None:
@@ -114,8 +113,8 @@ class Mirror:
         Raises:
             SandboxError: it does not fit, or what is in it cannot be checked out.
         """
-        argv = ["sh", "-c", _CHECK_OUT, "sh", base.branch or "work", base.sha]
-        result = sandbox.call(argv, timeout=300, stdin=self.stream())
+        argv = ["sh", "-c", _CHECK_OUT, "sh", base.branch or _NO_BRANCH]
+        result = sandbox.call(argv, timeout=300, stdin=self.stream(base))
         if not result.ok:
             said = result.stderr.decode(errors="replace").strip()
             full = "No space left" in said

@@ -113,9 +113,6 @@ class Quarantine:
             AgentError: it does not apply, or leads to another tree than the container said.
         """
         index = {"GIT_INDEX_FILE": str(self.path / "index")}
-        self.git.must(
-            "read-tree", self.base.sha, git_dir=self.path, env=index, doing="reading the base"
-        )
         with patch.path.open("rb") as file:
             applied = self.git.run(
                 "apply", "--cached", "--binary", "--whitespace=nowarn", "-",
@@ -158,17 +155,22 @@ class Quarantine:
 
 @contextmanager
 def quarantine(path: Path, mirror: Mirror, base: Base) -> Iterator[Quarantine]:
-    """A fresh one that borrows the mirror's objects; gone afterwards."""
+    """A fresh one that borrows the mirror's objects, with the base in its index; gone afterwards."""
     try:
-        mirror.git.must(
-            "init", "-q", "--bare", "--template=", str(path), doing="making a quarantine"
-        )
+        _prepare(path, mirror, base)
+        yield Quarantine(path, mirror.git, base)
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _prepare(path: Path, mirror: Mirror, base: Base) -> None:
+    mirror.git.must("init", "-q", "--bare", "--template=", str(path), doing="making a quarantine")
+    try:
         (path / "objects" / "info").mkdir(exist_ok=True)
         (path / "objects" / "info" / "alternates").write_text(f"{mirror.path / 'objects'}\n")
         if (mirror.path / "shallow").exists():
             shutil.copyfile(mirror.path / "shallow", path / "shallow")
-        yield Quarantine(path, mirror.git, base)
     except OSError as error:
-        raise RepoError(f"{path} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+        raise RepoError(f"{path} cannot be written: {error.strerror}") from error
+    index = {"GIT_INDEX_FILE": str(path / "index")}
+    mirror.git.must("read-tree", base.sha, git_dir=path, env=index, doing="reading the base")

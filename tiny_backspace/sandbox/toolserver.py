@@ -11,6 +11,7 @@ Frames, both ways: one byte kind, four bytes length (big-endian), payload.
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import selectors
@@ -22,7 +23,9 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-CHUNK = 1 << 16
+CHUNK = 1 << 18
+SET_PIPE_SIZE = 1031  # F_SETPIPE_SZ of fcntl(2); Python has the name since 3.10
+PIPE = 1 << 20  # bytes a pipe holds, where the kernel allows it: fewer turns for the same data
 BACKLOG = 1 << 20  # bytes of input taken in before the command has read them
 GRACE = 0.2  # seconds for output that is still in a pipe after the command has ended
 
@@ -33,6 +36,11 @@ def send(kind: bytes, payload: bytes = b"") -> None:
     data = memoryview(kind + len(payload).to_bytes(4, "big") + payload)
     while data:
         data = data[os.write(1, data) :]
+
+
+def widen(pipe: int) -> None:
+    with suppress(OSError):
+        fcntl.fcntl(pipe, SET_PIPE_SIZE, PIPE)
 
 
 class Inbox:
@@ -144,6 +152,7 @@ class Pump:
         self._selector.register(process.stderr, selectors.EVENT_READ, b"2")
         self._open = 2
         os.set_blocking(self._stdin.fileno(), False)
+        widen(self._stdin.fileno())
 
     def run(self) -> bool:
         """Until the command has ended and all its input was taken in; True if the time was up first."""
@@ -196,7 +205,7 @@ class Pump:
                     self._backlog += payload
         if self._backlog:
             try:
-                del self._backlog[: os.write(self._stdin.fileno(), self._backlog[: 1 << 18])]
+                del self._backlog[: os.write(self._stdin.fileno(), self._backlog)]
             except BlockingIOError:
                 pass
             except BrokenPipeError:
@@ -232,6 +241,7 @@ OPERATIONS = {"read": op_read, "write": op_write, "run": op_run, "others": op_ot
 
 def main() -> None:
     os.umask(0o022)
+    widen(0)
     send(b"H")
     inbox = Inbox()
     while True:
