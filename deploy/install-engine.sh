@@ -28,12 +28,24 @@ install_packages() {
   apt-get install --yes --no-install-recommends "${packages[@]}"
 }
 
+# A killed engine leaves its numbers behind, and takes whoever has them by now for itself.
+forget_dead() { # program, file…
+  local program=$1 file
+  shift
+  for file in "$@"; do
+    [[ -f $file && $(cat "/proc/$(<"$file")/comm" 2>/dev/null) != "$program" ]] && rm -f "$file"
+  done
+  return 0
+}
+
 start_engine() {
   if [[ -d /run/systemd/system ]]; then
     systemctl enable --now docker
     wait_for_engine "$patience" || fail "it was started and does not answer; see: journalctl -u docker"
     return
   fi
+  forget_dead dockerd /var/run/docker.pid
+  forget_dead containerd /var/run/docker/containerd/containerd.pid
   say "no systemd here: starting dockerd in the background, its log is $log"
   setsid dockerd </dev/null >"$log" 2>&1 &
   local pid=$! left=$patience

@@ -179,7 +179,7 @@ def test_a_request_that_is_no_plain_edit_becomes_one_file_that_says_so(tmp_path:
     assert path in said(conversation)
     assert PROMPT in text
     assert "Test command: pytest" in text
-    assert "ANTHROPIC_API_KEY" in text
+    assert "API_KEY" not in text
     assert text.index("`parser.py`") < text.index("`docs/guide.md`")
     assert "3: line = 1" in text
     assert "other.txt" not in text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import os
 import secrets
 import sys
@@ -89,6 +90,8 @@ def _views(
     if output is Output.JSONL:
         from tiny_backspace.views.lines import JsonLines
 
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # JSON is, whatever the terminal's language
         yield (JsonLines(sys.stdout),), ()
     elif wanted.quiet:
         yield (), ()

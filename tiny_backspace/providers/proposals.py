@@ -153,8 +153,8 @@ request; what follows is what it found, not a solution.
 {facts}
 ## Next steps
 
-1. Set `ANTHROPIC_API_KEY` or `OPENAI_API_KEY` and run the same command again: a model then works on it.
-2. Or say it as plain edits, such as ``replace 'helo' with 'hello' in README.md``.
+Say it as plain edits, such as ``replace 'helo' with 'hello' in README.md``, or give it to somebody who can
+read it: a person, or an agent with a model.
 """
 )
 
@@ -170,7 +170,8 @@ def proposal(prompt: str, facts: str, found: Sequence[tuple[Relevant, Sequence[s
     return _TEMPLATE.format(
         request=fenced(mask(clean(prompt).strip("\n"))),
         files=listed or "No file has any of the words of the request.\n",
-        facts=fenced(mask(clean(facts).strip("\n")))
+        # the first paragraph: languages, test command, layout; then come whole files
+        facts=fenced(mask(clean(facts).strip("\n").partition("\n\n")[0]))
         if facts.strip()
         else "Nothing is known of it.\n",
     )
@@ -189,6 +190,5 @@ def summary(path: str, outcomes: Sequence[Outcome]) -> str:
         )
     return (
         f"No model was used. The request could not be read as a plainly worded edit, so no code was changed: "
-        f"{path} holds the request and the files that may matter. "
-        "Set ANTHROPIC_API_KEY or OPENAI_API_KEY and run the same command again to have it worked on."
+        f"{path} holds the request and the files that may matter."
     )
