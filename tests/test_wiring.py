@@ -138,14 +138,14 @@ def request(repo: str = ".", prompt: str = "do it", **settings: Any) -> Any:
 
 def test_a_request_says_all_that_was_asked_for() -> None:
     found = request(
-        "./x", "do it", verify="make test", verify_attempts=3, command_timeout="90s", max_turns=5,
+        "./x", "do it", verify="make test", verify_attempts=3, verify_timeout="2m", command_timeout="90s", max_turns=5,
         max_tool_calls=6, timeout="10m", allow_path="a,b", author_name="Me",
     )  # fmt: skip
 
     assert (found.source, found.base) == (Local("./x"), "base")
     assert found.repo == str(Path("x").absolute())
     assert (found.verification.command, found.verification.attempts) == ("make test", 3)
-    assert (found.verification.timeout, found.command_timeout) == (90, 90)
+    assert (found.verification.timeout, found.command_timeout) == (120, 90)
     assert (found.limits.turns, found.limits.tool_calls, found.limits.seconds) == (5, 6, 600)
     assert (found.delivery.branch, found.delivery.allow_path) == (True, ("a", "b"))
     assert found.delivery.identity["GIT_AUTHOR_NAME"] == "Me"

@@ -82,6 +82,7 @@ class Settings(BaseModel):
     allow_path: Names = ()
     verify: str | None = None
     verify_attempts: int = Field(2, ge=1, le=10)
+    verify_timeout: Seconds = Field(600, le=7200)
 
     image: str | None = None
     base_image: str | None = None

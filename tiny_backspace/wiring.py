@@ -155,7 +155,7 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
     if size > PROMPT_LIMIT:
         raise UsageError(f"the prompt has {size} bytes; at most {PROMPT_LIMIT} are taken")
     verification = (
-        Verification(settings.verify, settings.verify_attempts, settings.command_timeout)
+        Verification(settings.verify, settings.verify_attempts, settings.verify_timeout)
         if settings.verify
         else None
     )
@@ -253,7 +253,10 @@ def _opener(
         disk=settings.disk,
         cpus=settings.cpus,
         pids=settings.pids,
-        seconds=settings.timeout,
+        # the run's time is looked at between commands; the one that is going on then may end
+        seconds=settings.timeout
+        + settings.command_timeout
+        + (settings.verify_timeout if settings.verify else 0),
         runtime=settings.runtime,
     )
 

@@ -62,9 +62,12 @@ def run(
     verify_attempts: Annotated[
         int | None, _option("How often, with repairs in between [2].", _CHANGE, metavar="N")
     ] = None,
+    verify_timeout: Annotated[
+        str | None, _option("Time for it [10m].", _CHANGE, metavar="TIME")
+    ] = None,
     agents: Annotated[
         str | None,
-        _option("Who may answer, in order [claude,openai,dummy].", _AGENT, metavar="LIST"),
+        _option("Who may answer, in order (claude,openai,dummy).", _AGENT, metavar="LIST"),
     ] = None,
     max_turns: Annotated[
         int | None, _option("Model turns at most [60].", _AGENT, metavar="N")
@@ -156,7 +159,7 @@ def run(
 
 _SETTINGS = frozenset(
     (
-        "publish", "allow_path", "verify", "verify_attempts", "agents", "max_turns", "max_tool_calls",
+        "publish", "allow_path", "verify", "verify_attempts", "verify_timeout", "agents", "max_turns", "max_tool_calls",
         "timeout", "command_timeout", "image", "memory", "disk", "cpus", "pids", "runtime",
     )
 )  # fmt: skip
