@@ -13,9 +13,12 @@ def main() -> None:
         sys.stdout.write(f"tiny-backspace {__version__}\n")
         return
     gc.disable()  # nothing that is imported is garbage, and looking for it takes a tenth of the time
-    from tiny_backspace.cli import main as cli
+    try:
+        from tiny_backspace.cli import main as cli
 
-    cli()
+        cli()
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

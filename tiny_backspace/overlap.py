@@ -21,30 +21,41 @@ class _Opening(Generic[T]):
         self._error: BaseException | None = None
         self._abandoned = False
         self._lock = threading.Lock()
+        # not the thread's join(): one that a signal breaks off takes the thread for ended (CPython 3.11)
+        self._done = threading.Event()
         # a daemon: an image that is still being built must not hold up an interrupted program
-        self._thread = threading.Thread(target=self._open, name=name, daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._open, name=name, daemon=True).start()
 
     def _open(self) -> None:
         try:
             value = self._manager.__enter__()
         except BaseException as error:  # noqa: BLE001 - it is raised where the value is asked for
             self._error = error
+            self._done.set()
             return
         with self._lock:
             if not self._abandoned:
                 self._value.append(value)
-                return
-        self._manager.__exit__(None, None, None)
+            self._done.set()
+        if not self._value:
+            self._manager.__exit__(None, None, None)
 
     def get(self) -> T:
-        self._thread.join()
+        self._done.wait()
         if self._error is not None:
             raise self._error
         return self._value[0]
 
     def close(self) -> None:
-        self._thread.join(_PATIENCE)
+        try:
+            self._done.wait(_PATIENCE)
+        except BaseException:  # a signal while we wait: what is being opened is closed all the same
+            self._done.wait(_PATIENCE)
+            raise
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
         with self._lock:
             self._abandoned = not self._value
         if self._value:

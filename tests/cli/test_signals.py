@@ -55,27 +55,25 @@ def test_a_stop_is_not_swallowed_by_what_catches_exceptions() -> None:
     assert caught == []
 
 
-def test_the_second_signal_stops_the_saving_and_the_third_does_nothing() -> None:
+def test_impatient_signals_do_not_cut_the_saving_short_and_a_late_one_does() -> None:
+    now = [0.0]
     reached: list[str] = []
 
     def work() -> None:
         try:
             signal.raise_signal(signal.SIGINT)
         finally:
-            save()
-
-    def save() -> None:
-        try:
-            signal.raise_signal(signal.SIGTERM)
-        finally:
             for number in NUMBERS:
                 signal.raise_signal(number)
-            reached.append("the end")
+            reached.append("saved")
+            now[0] = 60.0
+            signal.raise_signal(signal.SIGTERM)
+            reached.append("not this")
 
-    with pytest.raises(Stopped) as stopped, stopping():
+    with pytest.raises(Stopped) as stopped, stopping(lambda: now[0]):
         work()
 
-    assert reached == ["the end"]
+    assert reached == ["saved"]
     assert stopped.value.exit_code == 143
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import typer
@@ -48,3 +49,5 @@ def main() -> None:
         if error.hint:
             sys.stderr.write(f"{cleaned(error.hint)}\n")
         sys.exit(error.exit_code)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said: nothing is left to interrupt

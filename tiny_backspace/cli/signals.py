@@ -4,31 +4,34 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from math import inf
+from time import monotonic
 from types import FrameType
 
 from tiny_backspace.errors import Stopped
 
 _NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-_ENOUGH = (
-    2  # the first one stops the work, the second one also the saving of it; more change nothing
+_PATIENCE = (
+    3.0  # seconds: the work is saved and the sandbox removed in less; then a signal counts again
 )
 
 
 class Signals:
-    """Turns these signals into `Stopped`, at most twice, so that tidying up is not cut short."""
+    """Turns these signals into `Stopped`; impatient ones right after the first are passed over."""
 
-    def __init__(self) -> None:
-        self._seen = 0
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._deaf_until = -inf
         self._holding = False
         self._held: int | None = None
 
     def stop(self, number: int, _: FrameType | None) -> None:
         """The handler. Python runs it in the main thread."""
-        self._seen += 1
-        if self._seen > _ENOUGH:
+        if (now := self._clock()) < self._deaf_until:
             return
+        self._deaf_until = now + _PATIENCE
         if self._holding:
             self._held = number
         else:
@@ -45,7 +48,7 @@ class Signals:
             yield
         finally:
             if for_good:
-                self._seen = _ENOUGH
+                self._deaf_until = inf
             self._holding = False
         if self._held is not None and not for_good:
             number, self._held = self._held, None
@@ -53,9 +56,9 @@ class Signals:
 
 
 @contextmanager
-def stopping() -> Generator[Signals]:
+def stopping(clock: Callable[[], float] = monotonic) -> Generator[Signals]:
     """Handle the signals inside the block."""
-    signals = Signals()
+    signals = Signals(clock)
     # one that is ignored already stays so: nohup, or a job in the background of a script
     wanted = [n for n in _NUMBERS if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, signals.stop) for number in wanted}

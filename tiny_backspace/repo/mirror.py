@@ -62,6 +62,7 @@ class Mirror:
                 known = f"git show-ref --verify {ref}"
                 emit(GitOperation(command=known, output="in the cache already", simulated=True))
                 return
+            self._forget_dead()
             done = self.git.run(
                 "fetch", "-q", "--depth=1", "--no-tags", "--no-write-fetch-head",
                 "--end-of-options", url, f"{base.sha}:{ref}",
@@ -73,6 +74,12 @@ class Mirror:
                 )
             emit(GitOperation(command=f"git fetch --depth=1 {url} {base.sha}", output=base.sha))
             self._fold(ref)
+
+    def _forget_dead(self) -> None:
+        """What a fetch that was killed left behind. Ours is the only one: we hold the lock."""
+        for pattern in ("*.lock", "refs/**/*.lock", "objects/pack/tmp_*"):
+            for stale in self.path.glob(pattern):
+                stale.unlink()
 
     def _fold(self, keep: str) -> None:
         """Once in a while, one pack of what is still wanted instead of many."""

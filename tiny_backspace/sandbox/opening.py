@@ -109,6 +109,9 @@ def _attest(
 def _remove_in_any_case(engine: Engine, container_id: str, emit: Emit) -> None:
     """In a thread that is waited for at exit, so that a second Ctrl-C does not leave the container behind."""
     failures: list[SandboxError] = []
+    done = (
+        threading.Event()
+    )  # a join() that a signal breaks off takes the thread for ended (CPython 3.11)
 
     def work() -> None:
         try:
@@ -118,9 +121,10 @@ def _remove_in_any_case(engine: Engine, container_id: str, emit: Emit) -> None:
             pass  # gone, which is what we want
         except SandboxError as error:
             failures.append(error)
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=work, name="remove-container")
-    thread.start()
-    thread.join()
+    threading.Thread(target=work, name="remove-container").start()
+    done.wait()
     for error in failures:
         emit(Warned(message=f"{error}. {error.hint}"))
