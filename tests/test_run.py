@@ -266,3 +266,35 @@ def test_a_repository_that_cannot_be_taken_ends_the_run_at_once(
     ran = Job(tmp_path / place, tmp_path, provider).go()
 
     assert (ran.code, provider.asked) == (code, [])
+
+
+def test_what_a_verification_writes_or_breaks_is_not_part_of_the_change(
+    repository: Path, tmp_path: Path
+) -> None:
+    command = "echo junk >junk; git checkout -q a.py; rm -f new; test -e repaired"
+    provider = ScriptedProvider(
+        says("now", bash("echo b >a.py; echo n >new")),
+        says("done"),
+        says("again", bash("echo r >repaired")),
+        says("repaired"),
+    )
+
+    ran = Job(
+        repository, tmp_path, provider, verification=Verification(command, attempts=2, timeout=60)
+    ).go()
+
+    (branch,) = branches(repository)
+    assert ran.code == 0
+    assert git(repository, "show", f"{branch}:a.py") == "b"
+    changed = git(repository, "diff", "--name-only", f"main...{branch}")
+    assert changed.split() == ["a.py", "new", "repaired"]
+
+
+def test_a_verification_that_fails_is_told_though_nothing_was_changed(
+    repository: Path, tmp_path: Path
+) -> None:
+    verification = Verification("false", attempts=1, timeout=60)
+
+    ran = Job(repository, tmp_path, ScriptedProvider(says("no")), verification=verification).go()
+
+    assert (ran.code, branches(repository)) == (9, [])

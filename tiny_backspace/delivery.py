@@ -9,10 +9,11 @@ from typing import Literal
 from tiny_backspace.errors import PolicyRefused, TinyBackspaceError, VerificationFailed
 from tiny_backspace.events import Emit, FileEdited, Step, StepStarted, Warned, WorkSaved, timed
 from tiny_backspace.forges import proposal
+from tiny_backspace.providers.proposals import is_proposal_path
 from tiny_backspace.redact import Redact
 from tiny_backspace.repo.difference import Change, Numstat, parse_numstat, parse_raw
 from tiny_backspace.repo.origin import LocalRepository, leave_branch
-from tiny_backspace.repo.policy import Decision, judge
+from tiny_backspace.repo.policy import Decision, Limits, judge
 from tiny_backspace.repo.quarantine import JUDGED_LIMIT, Patch, Quarantine
 from tiny_backspace.repo.source import Remote
 from tiny_backspace.statedir import write_private
@@ -64,6 +65,7 @@ def deliver(
     if not finding.patch.size:
         if finding.failure is not None:
             raise finding.failure
+        _check_verification(so_far(), "Nothing was changed.")
         return "Nothing to change: the agent left the repository as it was."
     here = isinstance(origin, LocalRepository) and delivery.branch
     if finding.patch.size > JUDGED_LIMIT:
@@ -74,7 +76,7 @@ def deliver(
     what = "Creating branch..." if here else "Saving the patch and the pull request's text..."
     emit(StepStarted.at(Step.PR_CREATION, what))
     with timed("judge", emit):
-        numstat = _judged(cage, cage.apply(finding.patch), delivery, so_far, emit)
+        numstat = _judged(cage, finding, delivery, so_far, emit)
     prompt, summary = delivery.redact(delivery.prompt), delivery.redact(finding.summary)
     title = proposal.title(prompt, summary)
     state = so_far()
@@ -88,23 +90,35 @@ def deliver(
             leave_branch(origin, branch, commit, cage.base, cage.path, emit)
         emit(WorkSaved(branch=branch, commit=commit))
         closing = f"Branch {branch} is ready."
+        if all(is_proposal_path(path) for path in state.files):
+            closing = f"Branch {branch} holds a proposal, not a change: no model was used."
+            emit(Warned(message=closing))
     else:
         closing = _put_down(delivery, origin, finding, title, state, numstat, emit)
     if finding.failure is not None:
         raise finding.failure
-    if state.verification is not None and not state.verification.ok:
-        raise VerificationFailed(
-            f"verification failed: `{state.verification.command}` ended with exit code "
-            f"{state.verification.exit_code}",
-            hint=f"The change is kept as a draft. {closing}",
-        )
+    _check_verification(state, f"The change is kept as a draft. {closing}")
     return closing
 
 
+def _check_verification(state: RunState, hint: str) -> None:
+    verdict = state.verification
+    if verdict is not None and not verdict.ok:
+        raise VerificationFailed(
+            f"verification failed: `{verdict.command}` ended with exit code {verdict.exit_code}",
+            hint=hint,
+        )
+
+
 def _judged(
-    cage: Quarantine, tree: str, delivery: Delivery, so_far: Callable[[], RunState], emit: Emit
+    cage: Quarantine,
+    finding: Finding,
+    delivery: Delivery,
+    so_far: Callable[[], RunState],
+    emit: Emit,
 ) -> Numstat:
     """Look at the tree, tell what is in it, and refuse what may not leave."""
+    tree, failure = cage.apply(finding.patch), finding.failure
     between = ("-r", "-z", "--no-renames", cage.base.sha, tree)
     changes = parse_raw(cage.read("diff-tree", "--raw", "--full-index", *between))
     numstat = parse_numstat(cage.read("diff-tree", "--numstat", *between))
@@ -115,17 +129,16 @@ def _judged(
             deletions=numstat.deletions,
         )
     )
+    judged = changes[: Limits().files]  # more are refused anyway, and told by their number
     told = so_far().files
-    for event in _edits(changes):
+    for event in _edits(judged):
         if event.filepath not in told:  # a command did it, not one of the file tools
             emit(event)
     decisions = judge(
         changes,
         sizes=cage.sizes([c.new_id for c in changes if c.new_mode not in ("000000", _SUBMODULE)]),
         links={
-            c.new_id: cage.read("cat-file", "blob", c.new_id)
-            for c in changes
-            if c.new_mode == _LINK
+            c.new_id: cage.read("cat-file", "blob", c.new_id) for c in judged if c.new_mode == _LINK
         },
         existing=_names(cage, tree) if any(c.status == "A" for c in changes) else (),
         lines=numstat.insertions + numstat.deletions,
@@ -134,9 +147,12 @@ def _judged(
     for decision in decisions:
         emit(decision.event())
     if refused := [d for d in decisions if d.decision == "refuse"]:
+        protected = any(d.rule == "protected-path" for d in refused)
+        early = f" (and the work ended early: {failure})" if failure else ""
         raise PolicyRefused(
-            f"the change may not leave: {_reasons(refused)}",
-            hint="It is kept as a patch. `--allow-path GLOB` permits protected files.",
+            f"the change may not leave: {_reasons(refused)}{early}",
+            hint="It is kept as a patch."
+            + (" `--allow-path GLOB` permits protected files." if protected else ""),
         )
     return numstat
 

@@ -7,7 +7,7 @@ a patch before the sandbox goes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from tiny_backspace.agent.prompt import opening, system
 from tiny_backspace.agent.tools import Toolbox
 from tiny_backspace.conversation import Message, Text, User
 from tiny_backspace.delivery import Delivery, Finding, deliver
-from tiny_backspace.errors import AgentError, ProviderError, Stopped, TinyBackspaceError
+from tiny_backspace.errors import AgentError, ProviderError, SandboxError, TinyBackspaceError
 from tiny_backspace.events import (
     AgentThought,
     Emit,
@@ -40,7 +40,7 @@ from tiny_backspace.repo.origin import (
     remote_base,
     uncommitted,
 )
-from tiny_backspace.repo.quarantine import Patch, quarantine, take_out
+from tiny_backspace.repo.quarantine import Patch, put_back, quarantine, take_out
 from tiny_backspace.repo.source import Local, Remote, Source
 from tiny_backspace.sandbox.interface import Sandbox
 from tiny_backspace.sandbox.usage import measured, sampling
@@ -111,7 +111,7 @@ def _inside(
         facts = _analyse(sandbox, base, emit)
     emit(StepStarted.at(Step.AI_PROCESSING, "Generating code improvements..."))
     finding = _work(request, parts, sandbox, base, facts, emit)
-    with timed("usage", emit):
+    with timed("usage", emit), suppress(SandboxError):  # it is only a figure, and the work is done
         emit(measured(sandbox))
     return finding
 
@@ -178,62 +178,81 @@ def _analyse(sandbox: Sandbox, base: Base, emit: Emit) -> Facts:
     return facts
 
 
+class _Bench:
+    """Where the change is taken out to: after each time the agent is done, and before anybody else is let in."""
+
+    def __init__(self, sandbox: Sandbox, base: Base, target: Path, emit: Emit) -> None:
+        self._sandbox, self._base, self._target, self._emit = sandbox, base, target, emit
+        self._patch: Patch | None = None
+        self.settled = False  # what is written from here on is not the agent's work
+
+    def latest(self, *, timeout: float = 60) -> Patch:
+        """What the agent has done by now; once settled, what it had done then."""
+        if self.settled and self._patch is not None:
+            return self._patch
+        return self.take_out(timeout=timeout)
+
+    def take_out(self, *, timeout: float = 60) -> Patch:
+        with timed("pack_out", self._emit):
+            patch = take_out(self._sandbox, self._base, self._target, timeout=timeout)
+        self._patch = patch
+        if not patch.complete:
+            self._emit(Warned(message=f"Some files could not be taken out: {patch.left_out}"))
+        if patch.size:
+            self._emit(WorkSaved(patch=str(self._target)))
+        else:
+            self._target.unlink()
+        return patch
+
+    def rescue(self) -> None:
+        """The work so far, in the little time an interrupted run has."""
+        try:
+            self.latest(timeout=_RESCUE)
+        except (TinyBackspaceError, OSError) as error:
+            self._emit(Warned(message=f"the last of the work could not be taken out: {error}"))
+
+
 def _work(
     request: Request, parts: Parts, sandbox: Sandbox, base: Base, facts: Facts, emit: Emit
 ) -> Finding:
     """Let the agent work and take the change out, however the work ended."""
-    target = parts.folder / "change.patch"
-    failure: TinyBackspaceError | None = None
-    summary = ""
+    bench = _Bench(sandbox, base, parts.folder / "change.patch", emit)
     try:
-        summary = _solved(request, parts.provider, sandbox, facts, sampling(sandbox, emit))
-    except (AgentError, ProviderError) as error:
-        failure = error  # a limit, a refusal, nobody left to ask: the work so far is offered
-    except Stopped:
-        _rescue(sandbox, base, target, emit)
+        try:
+            summary = _solved(request, parts.provider, sandbox, facts, bench, emit)
+        except (AgentError, ProviderError) as error:
+            # a limit, a refusal, nobody left to ask: the work so far is offered
+            return Finding(bench.latest(), "", error)
+        return Finding(bench.latest(), summary, None)
+    except BaseException:  # a signal, a lost session, a bug: whatever it is, the work is not lost
+        bench.rescue()
         raise
-    with timed("pack_out", emit):
-        patch = take_out(sandbox, base, target)
-    _saved(patch, emit)
-    return Finding(patch, summary, failure)
 
 
 def _solved(
-    request: Request, provider: Provider, sandbox: Sandbox, facts: Facts, emit: Emit
+    request: Request, provider: Provider, sandbox: Sandbox, facts: Facts, bench: _Bench, emit: Emit
 ) -> str:
-    """Solve, verify, and let the agent repair what the verification finds; the agent's last words."""
+    """Solve, verify, and let the agent repair what the verification finds; the agent's last words.
+
+    The change is what the agent left: it is out before the verification runs, and a repair starts
+    from it again, without what the verification wrote.
+    """
     toolbox, budget = Toolbox(sandbox, request.command_timeout), Budget(request.limits)
+    sampled = sampling(sandbox, emit)
     conversation: tuple[Message, ...] = (opening(request.prompt, facts),)
     attempt = 0
     while True:
-        solution = solve(conversation, system(), provider, toolbox, budget, emit)
+        solution = solve(conversation, system(), provider, toolbox, budget, sampled)
         acted = len(solution.conversation) > len(conversation) + 1
         wanted = request.verification
         if wanted is None or (attempt and not acted):
             return solution.summary
         attempt += 1
+        patch = bench.take_out()
+        bench.settled = True
         verdict = verify(wanted, attempt, sandbox, emit)
         if verdict.ok or attempt >= wanted.attempts:
             return solution.summary
+        put_back(sandbox, patch.tree)
+        bench.settled = False
         conversation = (*solution.conversation, User((Text(complaint(verdict)),)))
-
-
-def _rescue(sandbox: Sandbox, base: Base, target: Path, emit: Emit) -> None:
-    """The work so far, in the little time an interrupted run has."""
-    try:
-        _saved(take_out(sandbox, base, target, timeout=_RESCUE), emit)
-    except TinyBackspaceError as error:
-        emit(Warned(message=f"the work so far could not be taken out: {error}"))
-
-
-def _saved(patch: Patch, emit: Emit) -> None:
-    if not patch.complete:
-        emit(
-            Warned(
-                message="Some files could not be taken out of the sandbox (a repository within?)."
-            )
-        )
-    if patch.size:
-        emit(WorkSaved(patch=str(patch.path)))
-    else:
-        patch.path.unlink()

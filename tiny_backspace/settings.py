@@ -183,7 +183,7 @@ def _from_file(config: Path) -> dict[str, tuple[Any, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the settings file {config} cannot be read: {error}") from error
     try:
-        return {k: (v, str(config)) for k, v in tomllib.loads(text).items()}
+        return {k: (v, f"{k} in {config}") for k, v in tomllib.loads(text).items()}
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the settings file {config} is not TOML: {error}") from error
 

@@ -193,10 +193,10 @@ def _parts(
     so_far: Callable[[], RunState],
     emit: Emit,
 ) -> Generator[Parts]:
+    provider, agents, notes = _chain(settings)
     state = state_dir(environment)
     folder = private_dir(state / "runs" / run_id)
     home = private_dir(folder / "home")
-    provider, agents, notes = _chain(settings)
     try:
         yield Parts(
             open_sandbox=_opener(settings, state, run_id),
@@ -227,8 +227,8 @@ def _chain(settings: Settings) -> tuple[Provider, tuple[str, ...], tuple[str, ..
             case "claude" | "openai":
                 has_key = keys[name] is not None
                 left_out.append(
-                    f"{name} is skipped: "
-                    + ("this version cannot speak to it yet" if has_key else f"no {_KEYS[name]}")
+                    f"{name} is skipped: {'' if has_key else f'no {_KEYS[name]}, and '}"
+                    "this version cannot speak to it yet"
                 )
             case _:
                 raise UsageError(

@@ -44,7 +44,7 @@ class _Stage:
 
     def clone(self) -> float:
         target = self.place.fresh()
-        url = self.origin.url
+        url = f"file://{self.origin.url}"
         took = timed(
             partial(self.place.run, "git", "clone", "-q", "--depth", "1", url, str(target))
         )

@@ -235,7 +235,14 @@ def test_odd_names_and_bytes_survive_the_journey(program: Program, tmp_path: Pat
 )
 @pytest.mark.parametrize(
     "until",
-    ["run_started", "sandbox_init", '"clone"', '"type":"tool_call"', '"type":"tool_result"'],
+    [
+        "run_started",
+        "sandbox_init",
+        '"operation":"sandbox.create"',
+        '"clone"',
+        '"type":"tool_call"',
+        '"type":"tool_result"',
+    ],
 )
 def test_a_stopped_run_leaves_no_container_and_loses_no_work(
     program: Program, repository: Path, number: signal.Signals, code: int, kind: str, until: str

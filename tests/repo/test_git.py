@@ -16,7 +16,7 @@ from tests.program import git, make_repository
 from tests.repo.hostgit import host_git, opened
 from tiny_backspace.errors import RepoError
 from tiny_backspace.events import Event, HostCommand, ThoughtDelta
-from tiny_backspace.repo.git import AGENTS_WORK, Git, Limits
+from tiny_backspace.repo.git import AGENTS_WORK, TRANSFER, Git, Limits
 from tiny_backspace.repo.origin import uncommitted
 
 SHORT = replace(AGENTS_WORK, wall=0.3)
@@ -175,7 +175,7 @@ def test_without_git_there_is_a_sentence_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(RepoError, match="git cannot be started") as raised:
         host_git(tmp_path, environment={"PATH": str(tmp_path)}).run("version")
 
-    assert raised.value.hint == "Install git 2.30 or newer."
+    assert raised.value.hint == "Install git 2.39.4 or newer."
 
 
 def test_standard_input_may_be_bytes_or_a_file(tmp_path: Path) -> None:
@@ -196,8 +196,10 @@ def test_only_the_protocols_that_were_named_are_spoken(tmp_path: Path) -> None:
     url = f"file://{repository}"
 
     refused = ours.run("ls-remote", url)
-    allowed = replace(ours, protocols=("file",)).run("ls-remote", url)
+    allowed = replace(ours, protocols=("file",)).run("ls-remote", url, limits=TRANSFER)
+    elsewhere = replace(ours, protocols=("file",)).run("ls-remote", url)
 
     assert "transport 'file' not allowed" in refused.complaint
+    assert "transport 'file' not allowed" in elsewhere.complaint  # it moves no objects
     assert git(repository, "rev-parse", "HEAD") in allowed.text
     assert "not allowed" in ours.run("ls-remote", "ext::sh -c id").complaint

@@ -185,3 +185,51 @@ def test_a_remote_tells_its_default_branch_a_branch_and_a_tag(
             remote_base(empty, None, http)
         with pytest.raises(RepoError, match="cannot be read"):
             remote_base(Remote(f"{server.url}/o/no.git", "127.0.0.1", "o", "no"), None, http)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        pytest.param(
+            "[core]\nrepositoryformatversion = 1\n[extensions]\npartialClone = origin\n"
+            '[remote "origin"]\nurl = file:///nowhere\npromisor = true\nuploadpack = "touch {0}; false"\n',
+            id="promisor",
+        ),
+        pytest.param(
+            "[core]\nrepositoryformatversion = 1\n[extensions]\npartialClone = origin\n"
+            '[protocol "ext"]\nallow = always\n'
+            '[remote "origin"]\nurl = "ext::sh -c touch% {0}"\npromisor = true\n',
+            id="ext",
+        ),
+    ],
+)
+def test_a_missing_object_is_asked_of_nobody(tmp_path: Path, config: str) -> None:
+    repository, canary = make_repository(tmp_path / "r", {"a": "a"}), tmp_path / "canary"
+    head = git(repository, "rev-parse", "HEAD")
+    (repository / ".git" / "config").write_text(config.format(canary))
+    (repository / ".git" / "objects" / head[:2] / head[2:]).unlink()
+
+    with pytest.raises(RepoError):
+        local_base(opened(repository, tmp_path), None)
+
+    assert not canary.exists()
+
+
+def test_a_filter_whose_name_is_not_utf_8_is_switched_off_too(tmp_path: Path) -> None:
+    repository, canary = make_repository(tmp_path / "r", {"a": "a"}), tmp_path / "canary"
+    with (repository / ".git" / "config").open("ab") as config:
+        config.write(b'[filter "\xff"]\nclean = touch %s\n' % bytes(canary))
+    (repository / ".gitattributes").write_bytes(b"* filter=\xff\n")
+    (repository / "a").write_text("changed")
+
+    assert uncommitted(opened(repository, tmp_path)) == 2
+    assert not canary.exists()
+
+
+@pytest.mark.parametrize("name", ["p%20q", "line\nbreak", "a b"])
+def test_a_folder_may_have_any_name(tmp_path: Path, name: str) -> None:
+    repository = make_repository(tmp_path / name, {"a": "a"})
+
+    mirror, base = mirrored(repository, tmp_path)
+
+    assert mirror.git.run("cat-file", "-e", base.sha, git_dir=mirror.path).ok

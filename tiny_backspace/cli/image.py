@@ -20,7 +20,7 @@ def build(
     base: Annotated[
         str | None,
         typer.Option(
-            help="Build on this image [tiny-backspace-base:bookworm if there, else debian:bookworm-slim].",
+            help="Build on this image: tiny-backspace-base:bookworm if there, else debian:bookworm-slim.",
             metavar="NAME",
             show_default=False,
         ),

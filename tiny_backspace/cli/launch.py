@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from tiny_backspace.cli.signals import stopping
+from tiny_backspace.errors import UsageError
 
 if TYPE_CHECKING:
     from tiny_backspace.recorder import Subscriber, Watcher
@@ -73,8 +74,8 @@ def launch(wanted: Launch) -> None:
             )
         if wanted.output is not Output.JSONL:
             _say_result(state)
-        if wanted.quiet:
-            _say_failure(state)
+        if wanted.quiet and wanted.output is not Output.JSONL:
+            _say_rest(state)
     if code:
         raise typer.Exit(code)
 
@@ -113,15 +114,36 @@ def _views(
 
 
 def _say_result(state: RunState) -> None:
-    """The branch, or else the patch: what a script wants to go on with."""
-    if result := state.saved.branch or state.saved.patch:
+    """The branch, or else the patch: what a script wants to go on with.
+
+    Raises:
+        UsageError: nobody can be told; the work is where it says.
+    """
+    result = state.saved.branch or state.saved.patch
+    if result is None:
+        return
+    try:
         typer.echo(result)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = None  # or Python complains once more at exit
+    except OSError as error:
+        sys.stdout = None
+        raise UsageError(
+            f"standard output cannot be written: {error.strerror}", hint=f"The result is {result}"
+        ) from error
 
 
-def _say_failure(state: RunState) -> None:
-    from tiny_backspace.events import RunFailed
+def _say_rest(state: RunState) -> None:
+    """In quiet: warnings, errors, and that there was nothing to do."""
+    from tiny_backspace.events import RunFailed, RunSucceeded
     from tiny_backspace.redact import clean_line
 
-    if isinstance(state.outcome, RunFailed):
-        said = f"Error: {state.outcome.message.rstrip('.')}. {state.outcome.hint or ''}"
-        typer.echo(clean_line(said), err=True)
+    said = [f"Warning: {warning}" for warning in state.warnings]
+    match state.outcome:
+        case RunFailed(message=message, hint=hint):
+            said.append(f"Error: {message.rstrip('.')}. {hint or ''}")
+        case RunSucceeded(message=message) if not (state.saved.branch or state.saved.patch):
+            said.append(message)
+    for line in said:
+        typer.echo(clean_line(line), err=True)

@@ -112,7 +112,9 @@ def run(
     ] = Output.AUTO,
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", "-q", help="Only the result, and errors.", rich_help_panel=_SHOWN),
+        typer.Option(
+            "--quiet", "-q", help="Only the result, warnings and errors.", rich_help_panel=_SHOWN
+        ),
     ] = False,
     verbose: Annotated[
         bool,

@@ -105,10 +105,12 @@ def commit_message(title: str, summary: str, run_id: str, providers: Sequence[st
     """Subject, wrapped text, and one trailer, which is ours."""
     names = ", ".join(shortened(plain_line(name), WIDTH) for name in providers)
     made = "No model was used." if _without_model(providers) else f"Made with {names}."
+    if made in summary:  # the dummy says so itself
+        made = ""
     parts = (
         shortened(plain_line(title), WIDTH) or _UNNAMED,
         plain_text(_cut(summary, 4000)),
-        plain_text(made),
+        plain_text(made) if made else "",
         f"Tiny-Backspace-Run: {run_id}",
     )
     return "\n\n".join(part for part in parts if part) + "\n"

@@ -20,7 +20,7 @@ _TRAILERS = (
 )
 # Each puts a space where something was, so that taking one thing away never makes another.
 _REWORDED = (
-    (re.compile(r"[a-z][a-z0-9+.-]*:/{2,}", re.IGNORECASE), " "),
+    (re.compile(r"[a-z][a-z0-9+.-]{0,30}:/{2,}", re.IGNORECASE), " "),
     (re.compile(r"(?<![A-Za-z0-9_])@(?=[A-Za-z0-9_@])"), " "),
     (re.compile(r"(?:#|\bgh-)(?=\d)", re.IGNORECASE), " issue "),
     (re.compile(r"\[([^\[\]]*(?:skip|\bno[ _-]?ci\b)[^\[\]]*)\]", re.IGNORECASE), r"(\1)"),

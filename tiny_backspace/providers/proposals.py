@@ -67,6 +67,10 @@ def is_proposal(conversation: Iterable[Message]) -> bool:
     )
 
 
+def is_proposal_path(path: str) -> bool:
+    return re.fullmatch(rf"{PROPOSAL_PREFIX}[a-z0-9-]{{1,40}}\.md", path) is not None
+
+
 def propose(prompt: str, facts: str) -> Script:
     words = search_words(prompt)
     ranked = []

@@ -70,7 +70,7 @@ TRANSFER = Limits(memory=4096 * _MIB, cpu=300, file=2048 * _MIB, wall=300)
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What git said. `clipped`: it said more than the limit and was ended."""
+    """What git said."""
 
     exit_code: int
     stdout: bytes
@@ -125,7 +125,7 @@ class Git:
             out, err = _communicate(process, limits, argv)
             exit_code = process.wait()
         if exit_code == _NOT_FOUND:
-            raise RepoError("git cannot be started", hint="Install git 2.30 or newer.")
+            raise RepoError("git cannot be started", hint="Install git 2.39.4 or newer.")
         return Done(exit_code, out, err)
 
     def must(
@@ -165,14 +165,12 @@ class Git:
                 stdin=stdin,
                 stdout=stdout or subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=self._environment() | dict(env or {}),
+                env=self._environment(network=limits is TRANSFER) | dict(env or {}),
                 cwd=self.home,
                 start_new_session=True,
             )
         except OSError as error:
-            raise RepoError(
-                f"git cannot be started: {error}", hint="Install git 2.30 or newer."
-            ) from error
+            raise RepoError(f"git cannot be started: {error}") from error
         try:
             yield process
         finally:
@@ -190,7 +188,8 @@ class Git:
                 )
             )
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, *, network: bool) -> dict[str, str]:
+        """`network`: this child moves objects; no other may speak to anybody."""
         config = self.home / f"gitconfig-{len(self.safe)}"
         if not config.exists():
             safe = "".join(f"[safe]\n\tdirectory = {_quoted(str(path))}\n" for path in self.safe)
@@ -210,6 +209,9 @@ class Git:
                 "GIT_ASKPASS": "",
                 "GIT_OPTIONAL_LOCKS": "0",
                 "GIT_NO_REPLACE_OBJECTS": "1",
+                # a repository's protocol.NAME.allow would win over the settings; this wins over it
+                "GIT_ALLOW_PROTOCOL": ":".join(("https", *self.protocols)) if network else "",
+                "GIT_NO_LAZY_FETCH": "1",  # or a missing object is asked of whatever remote it names
                 "GIT_CONFIG_COUNT": str(len(settings)),
             }
             | {f"GIT_CONFIG_KEY_{n}": key for n, key in enumerate(settings)}
@@ -218,7 +220,7 @@ class Git:
 
 
 def _quoted(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _limited(limits: Limits) -> list[str]:

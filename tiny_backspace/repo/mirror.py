@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,10 +54,7 @@ class Mirror:
         ref = _PREFIX + base.sha
         with _locked(self.path):
             if not (self.path / "HEAD").exists():
-                self.git.must(
-                    "init", "-q", "--bare", "--template=", str(self.path), doing="making the cache",
-                    env={"GIT_DEFAULT_REF_FORMAT": "files"},  # their age is asked for below
-                )  # fmt: skip
+                self._make()
             elif (self.path / ref).exists():  # its refs are files
                 (self.path / ref).touch()
                 known = f"git show-ref --verify {ref}"
@@ -74,6 +72,17 @@ class Mirror:
                 )
             emit(GitOperation(command=f"git fetch --depth=1 {url} {base.sha}", output=base.sha))
             self._fold(ref)
+
+    def _make(self) -> None:
+        """Whole or not at all: a half-made one would be taken for a mirror ever after."""
+        new = self.path.with_suffix(".new")
+        shutil.rmtree(new, ignore_errors=True)
+        self.git.must(
+            "init", "-q", "--bare", "--template=", str(new), doing="making the cache",
+            env={"GIT_DEFAULT_REF_FORMAT": "files"},  # their age is asked for below
+        )  # fmt: skip
+        shutil.rmtree(self.path, ignore_errors=True)
+        new.replace(self.path)
 
     def _forget_dead(self) -> None:
         """What a fetch that was killed left behind. Ours is the only one: we hold the lock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,7 +28,8 @@ class LocalRepository:
 
     @property
     def url(self) -> str:
-        return f"file://{self.git_dir}"
+        """What git fetches from: the path as it is, as git would decode a `%` in a file:// URL."""
+        return str(self.git_dir)
 
 
 def open_local(source: Local, git: Git) -> LocalRepository:
@@ -51,7 +53,8 @@ def open_local(source: Local, git: Git) -> LocalRepository:
             f"{source.path} is not in a git repository",
             hint="`git init` makes one; or name a remote repository: owner/name.",
         )
-    git_dir, bare, object_format = found.text.splitlines()
+    # from the right: a path may hold a line break
+    git_dir, bare, object_format = os.fsdecode(found.stdout).rstrip("\n").rsplit("\n", 2)
     if object_format != "sha1":
         raise RepoError(
             f"{source.path} uses {object_format} object names, which we cannot take yet"
@@ -100,11 +103,15 @@ def uncommitted(repository: LocalRepository) -> int:
     # A content filter of the repository's configuration would be a program run on the host: of all
     # of it, included files and a work tree's own too. `-c` would cut a key that holds a `=`.
     listed = git.run(*where, "config", "--get-regexp", "-z", r"^filter\.")
-    keys = (entry.partition("\n")[0] for entry in listed.text.split("\0") if entry)
+    said = os.fsdecode(listed.stdout)  # a name that is not UTF-8 is a name all the same
+    keys = (entry.partition("\n")[0] for entry in said.split("\0") if entry)
     off = tuple((key, _off(key)) for key in dict.fromkeys(keys))
-    status = replace(git, settings=off).run(
-        *where, "status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"
-    )
+    try:
+        status = replace(git, settings=off).run(
+            *where, "status", "--porcelain", "-z", "--no-renames", "--ignore-submodules=all"
+        )
+    except RepoError:  # so many, or so slow to count: no reason not to run
+        return 0
     return status.stdout.count(b"\0") if status.ok else 0
 
 

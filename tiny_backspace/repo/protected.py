@@ -12,7 +12,10 @@ _RULES: tuple[tuple[Severity, str, tuple[str, ...]], ...] = (
     (
         "refuse",
         "It runs in the repository's CI, with its secrets, before anyone has reviewed it.",
-        (".github", ".github/workflows/**", ".github/actions/**"),
+        (
+            *(".github", ".github/workflows/**", ".github/actions/**"),
+            *(".gitea/workflows/**", ".forgejo/workflows/**"),
+        ),
     ),
     ("flag", "It decides who has to review what.", ("**/CODEOWNERS",)),
     (
@@ -23,6 +26,15 @@ _RULES: tuple[tuple[Severity, str, tuple[str, ...]], ...] = (
             *("**/azure-pipelines*.yml", "**/azure-pipelines*.yaml", "**/Jenkinsfile*"),
             *(".travis.yml", ".drone.yml", ".woodpecker/**", ".woodpecker.yml", ".teamcity/**"),
             *("bitbucket-pipelines.yml", "appveyor.yml", "action.yml", "action.yaml"),
+            *(
+                ".gitea/**",
+                ".forgejo/**",
+                ".builds/**",
+                ".build.yml",
+                ".cirrus.yml",
+                ".semaphore/**",
+            ),
+            *(".tekton/**", "**/cloudbuild.yaml", "**/cloudbuild.yml"),
         ),
     ),
     (

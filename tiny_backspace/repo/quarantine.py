@@ -10,7 +10,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tiny_backspace.errors import AgentError, RepoError
@@ -23,18 +23,36 @@ KEPT_LIMIT = 256 << 20
 
 # Argument: base. The index is a copy of the one made at check-out, so that nothing the agent did to
 # its own (assume-unchanged, a lock left behind) hides a change. diff-index reads no diff.* settings.
-# A folder that cannot be added (a repository within, without a commit) does not take the rest with it.
-# The tree's id is the last line of standard error; what was left out is said in the line before.
+# New objects go to the home folder, so that a full work tree does not keep the change inside. What
+# cannot be added (a repository within, without a commit) does not take the rest with it.
+# The tree's id is the last line of standard error; the line before says why something was left out.
 _TAKE_OUT = """
 set -e
 git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false "$@"; }
-index=$(mktemp) && trap 'rm -f "$index"' EXIT
+index=$(mktemp -p "$HOME") && trap 'rm -f "$index"' EXIT
 export GIT_INDEX_FILE=$index
 cp .git/tiny-backspace-index "$index" 2>/dev/null || git read-tree "$1"
-git add -A >&2 || { git add -A --ignore-errors >&2 || :; left_out="left out"; }
+export GIT_ALTERNATE_OBJECT_DIRECTORIES=$PWD/.git/objects GIT_OBJECT_DIRECTORY=$HOME/.tiny-backspace-objects
+mkdir -p "$GIT_OBJECT_DIRECTORY"
+left_out=
+git add -A 2>"$index.said" >&2 || {
+  left_out=$(tail -n 1 "$index.said" | tr -d '\n'); git add -A --ignore-errors >&2 || :
+}
+rm -f "$index.said"
 git diff-index --cached -p --binary --full-index --no-renames --no-color --no-ext-diff --no-textconv "$1"
-echo "$left_out" >&2
+echo "left out: $left_out" >&2
 git write-tree >&2
+"""
+
+# Argument: tree, as it was taken out. What a verification wrote is undone; what is ignored stays.
+_PUT_BACK = """
+set -e
+index=$(mktemp -p "$HOME") && trap 'rm -f "$index"' EXIT
+export GIT_INDEX_FILE=$index
+export GIT_ALTERNATE_OBJECT_DIRECTORIES=$PWD/.git/objects GIT_OBJECT_DIRECTORY=$HOME/.tiny-backspace-objects
+cp .git/tiny-backspace-index "$index"
+git -c core.hooksPath=/dev/null -c core.fsmonitor=false read-tree --reset -u "$1"
+git clean -fdq
 """
 
 
@@ -42,13 +60,17 @@ git write-tree >&2
 class Patch:
     """What came out: a file on the host, and the tree the container says it leads to.
 
-    `complete` is False where git inside could not add a file.
+    `left_out` is git's reason where a file could not be added.
     """
 
     path: Path
     size: int
     tree: str
-    complete: bool = True
+    left_out: str = ""
+
+    @property
+    def complete(self) -> bool:
+        return not self.left_out
 
 
 class _TooLarge(Exception):
@@ -59,17 +81,19 @@ def take_out(sandbox: Sandbox, base: Base, target: Path, *, timeout: float = 60)
     """Write the sandbox's change to `target` as one binary patch. An empty one means no change.
 
     Raises:
-        AgentError: the change is immense, or git inside could not say what it is. Nothing is kept.
+        AgentError: the change is immense, or git inside could not say what it is. What was taken
+            out before stays as it is.
         RepoError: the host has no room for it.
     """
+    new = target.with_name(f"{target.name}.new")
     try:
-        return _taken_out(sandbox, base, target, timeout)
+        patch = _taken_out(sandbox, base, new, timeout)
+        new.replace(target)
     except OSError as error:
-        target.unlink(missing_ok=True)
         raise RepoError(f"the patch cannot be written to {target}: {error.strerror}") from error
-    except BaseException:
-        target.unlink(missing_ok=True)
-        raise
+    finally:
+        new.unlink(missing_ok=True)
+    return replace(patch, path=target)
 
 
 def _taken_out(sandbox: Sandbox, base: Base, target: Path, timeout: float) -> Patch:
@@ -97,7 +121,27 @@ def _taken_out(sandbox: Sandbox, base: Base, target: Path, timeout: float) -> Pa
     if not result.ok:
         raise AgentError(f"the change could not be taken out of the sandbox: {said[-300:]}")
     before, _, tree = said.rpartition("\n")
-    return Patch(target, size, tree, complete=not before.endswith("left out"))
+    left_out = before.rpartition("\n")[2].removeprefix("left out:").strip()
+    if "No space left" in left_out:
+        raise AgentError(
+            "the sandbox is full: the change cannot be taken out of it",
+            hint="Give it more room with --memory and --disk.",
+        )
+    return Patch(target, size, tree, left_out)
+
+
+def put_back(sandbox: Sandbox, tree: str) -> None:
+    """Make the work tree what was taken out last.
+
+    Raises:
+        AgentError: git inside cannot.
+    """
+    done = sandbox.call(["sh", "-c", _PUT_BACK, "sh", tree], timeout=60)
+    if not done.ok:
+        said = done.stderr.decode(errors="replace").strip()
+        raise AgentError(
+            f"the work tree could not be put back after the verification: {said[-300:]}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,4 +217,9 @@ def _prepare(path: Path, mirror: Mirror, base: Base) -> None:
     except OSError as error:
         raise RepoError(f"{path} cannot be written: {error.strerror}") from error
     index = {"GIT_INDEX_FILE": str(path / "index")}
-    mirror.git.must("read-tree", base.sha, git_dir=path, env=index, doing="reading the base")
+    read = mirror.git.run("read-tree", base.sha, git_dir=path, env=index)
+    if not read.ok:
+        raise RepoError(
+            f"the cached copy of the repository is damaged: {read.complaint}",
+            hint=f"Remove {mirror.path} and run again: it is fetched anew.",
+        )

@@ -134,8 +134,7 @@ def _url(scheme: str, separator: str, rest: str) -> Source:
 def _credentials() -> UsageError:
     return UsageError(
         "The repository's address holds a user name, a password or a token, and must not.",
-        hint="Take out what stands before the @. Set the token in the environment "
-        "(GITHUB_TOKEN); the address would end up in histories and logs.",
+        hint="Take out what stands before the @: an address ends up in histories and logs.",
     )
 
 

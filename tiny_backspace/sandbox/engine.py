@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -107,10 +107,14 @@ def remove(engine: Engine, container: str) -> None:
 
 
 def remove_leftovers(engine: Engine, owner: str, is_live: Callable[[str], bool]) -> tuple[str, ...]:
-    """Remove the containers of this owner's dead runs; never one of a living run. Returns the run ids."""
+    """Remove the containers of this owner's dead runs; never one of a living run. Returns the run ids.
+
+    One that cannot be removed is left for next time: it ends by its own deadline.
+    """
     with translated("looking for leftovers"):
         found = engine.api.containers(all=True, filters={"label": f"{OWNER_LABEL}={owner}"})
     dead = [c for c in found if not is_live(c["Labels"].get(RUN_LABEL, ""))]
     for container in dead:
-        remove(engine, container["Id"])
+        with suppress(SandboxError), translated("removing a leftover"):
+            remove(engine, container["Id"])
     return tuple(sorted({c["Labels"].get(RUN_LABEL, "") for c in dead}))

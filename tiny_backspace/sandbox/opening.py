@@ -7,7 +7,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from tiny_backspace.errors import SandboxError, SandboxLost, SandboxUnverified
+from tiny_backspace.errors import SandboxError, SandboxUnverified
 from tiny_backspace.events import Emit, SandboxAttested, Warned, timed
 from tiny_backspace.sandbox import attest, container, image
 from tiny_backspace.sandbox.container import AGENT_UID, Limits, Wish
@@ -117,9 +117,7 @@ def _remove_in_any_case(engine: Engine, container_id: str, emit: Emit) -> None:
         try:
             with translated("removing the container"):
                 remove(engine, container_id)
-        except SandboxLost:
-            pass  # gone, which is what we want
-        except SandboxError as error:
+        except SandboxError as error:  # one that has gone is no error: see `remove`
             failures.append(error)
         finally:
             done.set()
@@ -127,4 +125,4 @@ def _remove_in_any_case(engine: Engine, container_id: str, emit: Emit) -> None:
     threading.Thread(target=work, name="remove-container").start()
     done.wait()
     for error in failures:
-        emit(Warned(message=f"{error}. {error.hint}"))
+        emit(Warned(message=f"{error}. {error.hint or ''}".strip()))

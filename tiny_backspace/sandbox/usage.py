@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 
+from tiny_backspace.errors import SandboxError
 from tiny_backspace.events import Emit, Event, Resources, ThoughtDelta, ToolFinished
 from tiny_backspace.sandbox.attest import USAGE, parse_usage
 from tiny_backspace.sandbox.interface import Sandbox
@@ -35,7 +37,8 @@ def sampling(sandbox: Sandbox, emit: Emit, clock: Callable[[], float] = monotoni
         nonlocal last
         emit(event)
         if isinstance(event, ToolFinished) and clock() - last >= _EVERY:
-            emit(measured(sandbox))
+            with suppress(SandboxError):  # a figure; whoever needs the sandbox will notice
+                emit(measured(sandbox))
             last = clock()
 
     return emit_and_sample
