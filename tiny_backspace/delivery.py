@@ -6,7 +6,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from tiny_backspace.errors import PolicyRefused, TinyBackspaceError, VerificationFailed
+from tiny_backspace.errors import (
+    AgentError,
+    PolicyRefused,
+    TinyBackspaceError,
+    VerificationFailed,
+)
 from tiny_backspace.events import Emit, FileEdited, Step, StepStarted, Warned, WorkSaved, timed
 from tiny_backspace.forges import proposal
 from tiny_backspace.providers.proposals import is_proposal_path
@@ -65,39 +70,52 @@ def deliver(
     if not finding.patch.size:
         if finding.failure is not None:
             raise finding.failure
+        if not finding.patch.complete:
+            raise AgentError(f"the change could not be taken out: {finding.patch.left_out}")
         _check_verification(so_far(), "Nothing was changed.")
         return "Nothing to change: the agent left the repository as it was."
-    here = isinstance(origin, LocalRepository) and delivery.branch
     if finding.patch.size > JUDGED_LIMIT:
         raise PolicyRefused(
             f"the change is larger than {JUDGED_LIMIT >> 20} MiB",
             hint="It is kept as a patch. Did the agent leave build output behind?",
         )
-    what = "Creating branch..." if here else "Saving the patch and the pull request's text..."
+    target = origin if isinstance(origin, LocalRepository) and delivery.branch else None
+    what = "Creating branch..." if target else "Saving the patch and the pull request's text..."
     emit(StepStarted.at(Step.PR_CREATION, what))
     with timed("judge", emit):
         numstat = _judged(cage, finding, delivery, so_far, emit)
-    prompt, summary = delivery.redact(delivery.prompt), delivery.redact(finding.summary)
-    title = proposal.title(prompt, summary)
     state = so_far()
-    message = proposal.commit_message(title, summary, delivery.run_id, state.answered)
-    with timed("commit", emit):
-        commit = cage.commit(finding.patch.tree, message, delivery.identity)
-    if here:
-        assert isinstance(origin, LocalRepository)
-        branch = proposal.branch(prompt, delivery.run_id)
-        with timed("branch", emit):
-            leave_branch(origin, branch, commit, cage.base, cage.path, emit)
-        emit(WorkSaved(branch=branch, commit=commit))
-        closing = f"Branch {branch} is ready."
-        if all(is_proposal_path(path) for path in state.files):
-            closing = f"Branch {branch} holds a proposal, not a change: no model was used."
-            emit(Warned(message=closing))
+    if target is not None:
+        closing = _commit(delivery, target, cage, finding, state, emit)
     else:
-        closing = _put_down(delivery, origin, finding, title, state, numstat, emit)
+        closing = _put_down(delivery, origin, finding, state, numstat, emit)
     if finding.failure is not None:
         raise finding.failure
     _check_verification(state, f"The change is kept as a draft. {closing}")
+    return closing
+
+
+def _commit(
+    delivery: Delivery,
+    target: LocalRepository,
+    cage: Quarantine,
+    finding: Finding,
+    state: RunState,
+    emit: Emit,
+) -> str:
+    """The one commit, and the branch on it in the user's repository."""
+    prompt, summary = delivery.redact(delivery.prompt), delivery.redact(finding.summary)
+    title, branch = proposal.title(prompt, summary), proposal.branch(prompt, delivery.run_id)
+    message = proposal.commit_message(title, summary, delivery.run_id, state.answered)
+    with timed("commit", emit):
+        commit = cage.commit(finding.patch.tree, message, delivery.identity)
+    with timed("branch", emit):
+        leave_branch(target, branch, commit, cage.base, cage.path, emit)
+    emit(WorkSaved(branch=branch, commit=commit))
+    if not all(is_proposal_path(path) for path in state.files):
+        return f"Branch {branch} is ready."
+    closing = f"Branch {branch} holds a proposal, not a change: no model was used."
+    emit(Warned(message=closing))
     return closing
 
 
@@ -191,8 +209,8 @@ def _shown(path: bytes) -> str:
 
 
 def _put_down(
-    delivery: Delivery, origin: LocalRepository | Remote, finding: Finding, title: str,
-    state: RunState, numstat: Numstat, emit: Emit,
+    delivery: Delivery, origin: LocalRepository | Remote, finding: Finding, state: RunState,
+    numstat: Numstat, emit: Emit,
 ) -> str:  # fmt: skip
     """Without a branch: the patch stays, and beside it what a pull request would say."""
     draft = proposal.Draft(
@@ -212,6 +230,7 @@ def _put_down(
         policy=state.policy,
     )
     text = finding.patch.path.with_name("pull-request.md")
+    title = proposal.title(draft.prompt, draft.summary)
     words = delivery.redact(f"# {title}\n\n{proposal.body(draft)}")  # paths can hold secrets too
     write_private(text, words.encode())
     emit(WorkSaved(pull_request_text=str(text)))
