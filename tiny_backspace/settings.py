@@ -159,6 +159,11 @@ def load(
         ) from None
 
 
+def docker_host(environment: Mapping[str, str]) -> str | None:
+    """The engine that runs use, for the commands that are no run."""
+    return load({}, environment, config_file(environment)).docker_host
+
+
 def secrets(environment: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
     """Values that must never be shown: our keys, and whatever the environment calls a secret."""
     ours = [v.get_secret_value() for _, v in settings if isinstance(v, SecretStr)]

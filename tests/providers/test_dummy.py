@@ -20,7 +20,7 @@ from tiny_backspace.conversation import (
 from tiny_backspace.providers.dummy import Dummy
 from tiny_backspace.providers.interface import Provider
 from tiny_backspace.providers.placing import docstring, lines_of, splice
-from tiny_backspace.providers.proposals import PROPOSAL_PREFIX, is_proposal, proposal_path
+from tiny_backspace.providers.proposals import PROPOSAL_PREFIX, is_proposal_path, proposal_path
 
 Files = dict[str, str | bytes]
 
@@ -110,7 +110,7 @@ def test_a_plainly_worded_edit_leaves_just_the_files_that_it_asks_for(
     assert contents(tmp_path) == as_bytes(after)
     assert said(conversation).startswith("No model was used.")
     assert "Not done" not in said(conversation)
-    assert not is_proposal(conversation)
+    assert not any(map(is_proposal_path, contents(tmp_path)))
 
 
 @pytest.mark.parametrize(("prompt", "files", "reason"), NOT_DONE)
@@ -171,7 +171,7 @@ def test_a_request_that_is_no_plain_edit_becomes_one_file_that_says_so(tmp_path:
     written = contents(tmp_path)
     text = written.pop(path).decode()
     assert written == as_bytes(SOURCES)
-    assert is_proposal(conversation)
+    assert is_proposal_path(path)
     first = conversation[1]
     assert isinstance(first, Assistant)
     for words in (first.said, said(conversation), text):
@@ -211,9 +211,9 @@ def test_text_from_elsewhere_cannot_close_the_fence_it_stands_in(tmp_path: Path)
 def test_any_request_gets_a_proposal_with_a_plain_name_at_the_root(
     tmp_path: Path, prompt: str
 ) -> None:
-    conversation = converse(repository(tmp_path, {"a": "b"}), prompt)
+    converse(repository(tmp_path, {"a": "b"}), prompt)
     assert set(contents(tmp_path)) == {"a", proposal_path(prompt)}
-    assert is_proposal(conversation)
+    assert is_proposal_path(proposal_path(prompt))
 
 
 @given(st.text())
@@ -304,7 +304,6 @@ def test_work_that_another_provider_began_is_left_as_it_stands() -> None:
     assert reply.stop == "end_turn"
     assert not reply.message.tool_calls
     assert "stands as it is" in reply.message.said
-    assert not is_proposal(conversation)
 
 
 def test_a_provider_that_only_talked_before_leaves_all_the_work_to_it() -> None:

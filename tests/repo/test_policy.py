@@ -13,16 +13,9 @@ from hypothesis import strategies as st
 
 from tiny_backspace.errors import RepoError
 from tiny_backspace.events import PolicyDecided
+from tiny_backspace.repo.difference import Change, FileLines, parse_numstat, parse_raw
 from tiny_backspace.repo.paths import DEEPEST, LONGEST, matches, shown
-from tiny_backspace.repo.policy import (
-    Change,
-    Decision,
-    FileLines,
-    Limits,
-    judge,
-    parse_numstat,
-    parse_raw,
-)
+from tiny_backspace.repo.policy import Decision, Limits, judge
 
 NOTHING, OLD, NEW = "0" * 40, "a" * 40, "b" * 40
 

@@ -25,6 +25,7 @@ def clean() -> None:
       tiny-backspace clean
     """  # noqa: D301 - \b keeps the lines of an example apart
     from tiny_backspace.sandbox.engine import connect, remove_leftovers
+    from tiny_backspace.settings import docker_host
     from tiny_backspace.statedir import is_live, owner_id, state_dir
 
     state = state_dir(os.environ)
@@ -32,7 +33,7 @@ def clean() -> None:
         sys.stderr.write("Nothing to clean: there was no run yet.\n")
         return
     files = _remove_files(state)
-    engine = connect(os.environ.get("DOCKER_HOST"))
+    engine = connect(docker_host(os.environ))
     containers = remove_leftovers(engine, owner_id(state), lambda run_id: is_live(state, run_id))
     sys.stderr.write(f"Removed {len(containers)} container(s) and {files} temporary folder(s).\n")
 

@@ -38,12 +38,13 @@ def build(
     from tiny_backspace.redact import clean_line
     from tiny_backspace.sandbox import image
     from tiny_backspace.sandbox.engine import connect
+    from tiny_backspace.settings import docker_host
 
     def tell(event: Event | ThoughtDelta) -> None:
         if isinstance(event, StepStarted):
             sys.stderr.write(f"{clean_line(event.message)}\n")
 
-    api = connect(os.environ.get("DOCKER_HOST")).api
+    api = connect(docker_host(os.environ)).api
     chosen = base or image.default_base(api)
     context = image.context_dir()
     tag = image.content_tag(chosen, context)

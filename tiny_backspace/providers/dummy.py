@@ -46,7 +46,7 @@ _NO_REPAIR = (
 class Dummy:
     """A provider of rules."""
 
-    name: str = "dummy"
+    name: str = proposals.DUMMY
     model: str = "rules-1"
 
     def reply(

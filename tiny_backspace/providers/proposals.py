@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tiny_backspace.conversation import Assistant, Message, ToolResult
+from tiny_backspace.conversation import ToolResult
 from tiny_backspace.providers.quoting import fenced, quoted
 from tiny_backspace.providers.steps import Batch, Call, Outcome, Script, outcome, write
 from tiny_backspace.redact import clean, clean_line, redactor
 
+DUMMY = "dummy"  # its name among the agents
 PROPOSAL_PREFIX = "PROPOSAL-"
 
 _TITLE = "# A proposal, made without a model\n"
@@ -49,25 +50,8 @@ def proposal_path(prompt: str) -> str:
     return f"{PROPOSAL_PREFIX}{slug or 'request'}.md"
 
 
-def is_proposal(conversation: Iterable[Message]) -> bool:
-    """Did the dummy write a proposal here, and no edit?
-
-    The dummy writes a proposal in one call of its own, and then nothing else.
-    """
-    return any(
-        call.name == "write"
-        and call.id.startswith("dummy-")
-        and re.fullmatch(
-            rf"{PROPOSAL_PREFIX}[a-z0-9-]{{1,40}}\.md", str(call.arguments.get("path"))
-        )
-        and str(call.arguments.get("content")).startswith(_TITLE)
-        for message in conversation
-        if isinstance(message, Assistant)
-        for call in message.tool_calls
-    )
-
-
 def is_proposal_path(path: str) -> bool:
+    """Whether a file of this name is what the dummy writes where it cannot edit."""
     return re.fullmatch(rf"{PROPOSAL_PREFIX}[a-z0-9-]{{1,40}}\.md", path) is not None
 
 

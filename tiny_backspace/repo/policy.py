@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tiny_backspace.events import PolicyDecided
-from tiny_backspace.repo.difference import Change, FileLines, Numstat, parse_numstat, parse_raw
+from tiny_backspace.repo.difference import Change
 from tiny_backspace.repo.paths import (
     alike,
     is_git_dir,
@@ -21,17 +21,6 @@ from tiny_backspace.repo.paths import (
     shown,
 )
 from tiny_backspace.repo.protected import protection
-
-__all__ = [
-    "Change",
-    "Decision",
-    "FileLines",
-    "Limits",
-    "Numstat",
-    "judge",
-    "parse_numstat",
-    "parse_raw",
-]
 
 Rule: TypeAlias = Literal[
     "protected-path",

@@ -177,7 +177,7 @@ class DockerSandbox:
         """Kill every process of the agent's uid, the session's server too.
 
         Raises:
-            SandboxLost: something in there kills faster than we do (docs/security.md, F14).
+            SandboxLost: something in there kills faster than we do.
         """
         with self._lock:
             self.close_session()
