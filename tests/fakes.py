@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tiny_backspace.conversation import Assistant, Message, Reply, Stop, ToolSpec
+from tiny_backspace.conversation import Assistant, Message, Reply, Stop
 from tiny_backspace.errors import ProviderError
 from tiny_backspace.events import Emit
+from tiny_backspace.providers.interface import ModelRequest
 from tiny_backspace.sandbox.interface import ExecResult, OnOutput, Stdin
 
 Command = Callable[[Sequence[str], bytes], ExecResult]
@@ -59,13 +60,12 @@ class ScriptedProvider:
     def __init__(self, *script: Assistant | ProviderError, name: str = "scripted") -> None:
         self.name = name
         self.model = "script-1"
+        self.window: int | None = None
         self.asked: list[tuple[Message, ...]] = []
         self._script = list(script)
 
-    def reply(
-        self, system: str, conversation: Sequence[Message], tools: Sequence[ToolSpec], emit: Emit
-    ) -> Reply:
-        self.asked.append(tuple(conversation))
+    def reply(self, request: ModelRequest, emit: Emit) -> Reply:
+        self.asked.append(request.conversation)
         match self._script.pop(0):
             case ProviderError() as error:
                 raise error

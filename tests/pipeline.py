@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from tests.fakes import FolderSandbox, ticking
-from tiny_backspace.agent.loop import Limits
+from tiny_backspace.agent.budget import Limits
 from tiny_backspace.conversation import Assistant, Text, ToolCall
 from tiny_backspace.delivery import Delivery
 from tiny_backspace.events import Emit, Record, RunFailed, RunSucceeded
@@ -20,8 +20,9 @@ from tiny_backspace.recorder import Recorder
 from tiny_backspace.redact import redactor
 from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.source import Local
-from tiny_backspace.run import Parts, Request, run
+from tiny_backspace.run import Parts, Request, Resumed, run
 from tiny_backspace.sandbox.interface import Sandbox
+from tiny_backspace.telemetry.turns import Task, Turns
 from tiny_backspace.verification import Verification
 from tiny_backspace.wiring import Folded
 
@@ -78,17 +79,25 @@ class Job:
     allow: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     secrets: tuple[str, ...] = ()
+    run_id: str = RUN
+    resumed: Resumed | None = None
+    listener: Callable[[Record], None] = lambda _: None
+
+    @property
+    def history(self) -> Path:
+        """Where the turns are kept."""
+        return self.folder / "history.db"
 
     def go(self) -> Ran:
         records: list[Record] = []
         folded, redact = Folded(), redactor(self.secrets)
-        recorder = Recorder(RUN, (folded, records.append), clock=ticking(), redact=redact)
-        folder = self.folder / "run"
+        recorder = Recorder(self.run_id, (folded, records.append, self.listener), clock=ticking(), redact=redact)
+        folder = self.folder / ("run" if self.run_id == RUN else self.run_id)
         (folder / "home").mkdir(parents=True)
-        delivery = Delivery(RUN, self.prompt, self.branch, self.allow, IDENTITY, redact)
+        delivery = Delivery(self.run_id, self.prompt, self.branch, self.allow, IDENTITY, redact)
         request = Request(
             Local(str(self.repository)), str(self.repository), self.prompt, self.base,
-            self.verification, delivery, self.limits, 60,
+            self.verification, delivery, self.limits, 60, self.resumed,
         )  # fmt: skip
         parts = Parts(
             open_sandbox=self.sandbox,
@@ -100,17 +109,19 @@ class Job:
             cache=self.folder / "cache",
             version="1",
             so_far=lambda: folded.state,
+            journal=Turns(self.history, self.run_id, Task(str(self.repository), self.prompt)),
         )
         code = concluded(
             lambda: run(request, parts, recorder),
             recorder,
             state=lambda: folded.state,
             seconds=lambda: 1.5,
-            crash=crash_report(self.folder, RUN, redact),
+            crash=crash_report(self.folder, self.run_id, redact),
         )
         return Ran(code, tuple(records), folder)
 
     @contextmanager
     def sandbox(self, _: Emit) -> Generator[Sandbox]:
-        (self.folder / "sandbox" / "workspace").mkdir(parents=True)
-        yield FolderSandbox(self.folder / "sandbox" / "workspace")
+        workspace = self.folder / f"sandbox-{self.run_id}" / "workspace"
+        workspace.mkdir(parents=True)
+        yield FolderSandbox(workspace)

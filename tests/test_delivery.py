@@ -9,7 +9,7 @@ import pytest
 from tests.fakes import ScriptedProvider
 from tests.pipeline import Job, bash, says, write
 from tests.program import git, make_repository
-from tiny_backspace.agent.loop import Limits
+from tiny_backspace.agent.budget import Limits
 from tiny_backspace.events import FileEdited, PolicyDecided, RunFailed, WorkSaved
 from tiny_backspace.verification import Verification
 

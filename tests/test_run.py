@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import pytest
 from tests.fakes import ScriptedProvider
 from tests.pipeline import RUN, Job, bash, says, write
 from tests.program import git, make_repository, snapshot
-from tiny_backspace.agent.loop import Limits
-from tiny_backspace.conversation import Assistant, Message, Reply, Text, ToolSpec, User
+from tiny_backspace.agent.budget import Limits
+from tiny_backspace.conversation import Assistant, Message, Reply, Text, User
 from tiny_backspace.errors import ProviderError, SandboxLost, Stopped
 from tiny_backspace.events import (
     Emit,
@@ -28,6 +27,7 @@ from tiny_backspace.events import (
     WorkSaved,
 )
 from tiny_backspace.providers.dummy import Dummy
+from tiny_backspace.providers.interface import ModelRequest
 from tiny_backspace.verification import Verification
 
 NEW = (".git/objects", ".git/refs/heads/tiny-", ".git/logs/refs/heads/tiny-")
@@ -133,10 +133,10 @@ class Ending:
     name: str = "ending"
     model: str = "m"
 
-    def reply(
-        self, system: str, conversation: Sequence[Message], tools: Sequence[ToolSpec], emit: Emit
-    ) -> Reply:
-        if len(conversation) > 1:
+    window: int | None = None
+
+    def reply(self, request: ModelRequest, emit: Emit) -> Reply:
+        if len(request.conversation) > 1:
             raise self.end
         return Reply(self.first, "tool_use", self.name, self.model)
 

@@ -42,7 +42,7 @@ def test_each_layer_wins_over_the_ones_below_it(tmp_path: Path) -> None:
 def test_a_variable_of_our_own_wins_over_the_usual_name() -> None:
     environment = {"OPENAI_API_KEY": "usual", "TINY_BACKSPACE_OPENAI_API_KEY": "own"}
 
-    key = load({}, environment, NOWHERE).openai_api_key
+    key = load({}, environment, NOWHERE).providers["openai"].key
 
     assert key is not None
     assert key.get_secret_value() == "own"
@@ -153,7 +153,14 @@ def test_a_value_is_never_looked_up_in_other_variables(tmp_path: Path) -> None:
     assert load({}, {}, NOWHERE, named).author_name == "${HOME}"
 
 
-@pytest.mark.parametrize("text", [f'anthropic_api_key = ["{KEY}"]', f'docker_host = ["{KEY}"]'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'docker_host = ["{KEY}"]', f'anthropic_api_key = "{KEY}"',
+        f'[providers.claude]\nkey = "{KEY}"', f'[providers.claude]\nkey = ["{KEY}"]',
+        f'[providers.claude]\nwindow = "{KEY}"', f'[providers.claude]\nkey_variable = "{KEY}"',
+    ],
+)  # fmt: skip
 def test_no_secret_is_in_an_error_or_in_a_printed_setting(tmp_path: Path, text: str) -> None:
     with pytest.raises(UsageError) as raised:
         load({}, {}, file(tmp_path, text))
@@ -162,7 +169,7 @@ def test_no_secret_is_in_an_error_or_in_a_printed_setting(tmp_path: Path, text: 
     assert KEY not in str(raised.value) + repr(raised.value)
     assert KEY not in repr(found) + str(found) + found.model_dump_json()
     assert raised.value.__cause__ is None
-    assert isinstance(found.anthropic_api_key, SecretStr)
+    assert isinstance(found.providers["claude"].key, SecretStr)
 
 
 def test_secrets_are_our_keys_and_what_the_environment_calls_so(tmp_path: Path) -> None:

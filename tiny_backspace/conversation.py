@@ -13,17 +13,17 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """`opaque` is whatever the provider wants back unchanged (a signature, say)."""
-
     text: str
-    opaque: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
+    """`malformed` is what came instead of arguments, if that was no JSON object; it is never run."""
+
     id: str
     name: str
     arguments: dict[str, Any]
+    malformed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,20 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Opaque:
+    """A message in the form in which its model wants it back, unchanged: signatures, encrypted reasoning.
+
+    `owner` is `name:model`; to everybody else the items mean nothing.
+    """
+
+    owner: str
+    items: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Assistant:
     parts: tuple[Text | Thinking | ToolCall, ...]
+    opaque: Opaque | None = None
 
     @property
     def tool_calls(self) -> tuple[ToolCall, ...]:
@@ -59,26 +71,36 @@ Message: TypeAlias = User | Assistant
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens. `input_tokens` is everything that was read, the cached part included."""
+    """Tokens. `input_tokens` is everything that was read: what came from a cache (`cached_tokens`) and
+    what was written to one (`cache_write_tokens`, whose price is another one) included."""
 
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(
             self.input_tokens + other.input_tokens,
             self.output_tokens + other.output_tokens,
             self.cached_tokens + other.cached_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
         )
 
 
-Stop: TypeAlias = Literal["end_turn", "tool_use", "max_tokens", "refusal"]
+Stop: TypeAlias = Literal[
+    "end_turn", "tool_use", "max_tokens", "pause", "refusal", "unfinished", "unknown"
+]
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One model turn. `cost_usd` is None where the price is not known."""
+    """One model turn. `cost_usd` is None where the price is not known.
+
+    The tools of a turn are run on `tool_use` and `end_turn` only. `pause` wants to be asked again as
+    it is; `unfinished` is the word of somebody who cannot go on with what others began; `unknown`
+    is a reason to stop that this version has never heard of.
+    """
 
     message: Assistant
     stop: Stop

@@ -9,6 +9,7 @@ from typing import Literal
 from tiny_backspace.errors import (
     AgentError,
     PolicyRefused,
+    Refused,
     TinyBackspaceError,
     VerificationFailed,
 )
@@ -79,7 +80,8 @@ def deliver(
             f"the change is larger than {JUDGED_LIMIT >> 20} MiB",
             hint="It is kept as a patch. Did the agent leave build output behind?",
         )
-    target = origin if isinstance(origin, LocalRepository) and delivery.branch else None
+    wanted = delivery.branch and not isinstance(finding.failure, Refused)
+    target = origin if isinstance(origin, LocalRepository) and wanted else None
     what = "Creating branch..." if target else "Saving the patch and the pull request's text..."
     emit(StepStarted.at(Step.PR_CREATION, what))
     with timed("judge", emit):

@@ -7,9 +7,13 @@ TinyBackspaceError                 70  never raised itself
 │   ├── SandboxLost                    it was there and has gone
 │   └── SandboxUnverified              it is not as locked down as it must be
 ├── ProviderError                  5   one model call
-│   └── ProviderBusy                   worth another try
+│   ├── ProviderBusy                   worth another try
+│   ├── ContextOverflow                the conversation is too long for the model
+│   └── Unfinished                     nobody is left who could go on
 ├── AgentError                     6   the run as a whole
+│   ├── Refused                        the model will not do it; nothing is offered
 │   └── LimitReached
+│       └── Repetition                 it goes round in circles
 ├── ForgeError                     7   pull requests
 ├── PolicyRefused                  8   the change may not leave; it is kept as a patch
 └── VerificationFailed             9   the change is offered as a draft
@@ -78,13 +82,29 @@ class ProviderBusy(ProviderError):
         self.retry_after = retry_after
 
 
+class ContextOverflow(ProviderError):
+    kind = "context_overflow"
+
+
+class Unfinished(ProviderError):
+    kind = "unfinished"
+
+
 class AgentError(TinyBackspaceError):
     exit_code = 6
     kind = "agent"
 
 
+class Refused(AgentError):
+    kind = "refused"
+
+
 class LimitReached(AgentError):
     kind = "limit_reached"
+
+
+class Repetition(LimitReached):
+    kind = "repetition"
 
 
 class ForgeError(TinyBackspaceError):

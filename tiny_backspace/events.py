@@ -75,7 +75,10 @@ class StepStarted(_Event):
 
 
 class RunStarted(_Event):
-    """Enough to run it again. `agents` are `name:model` in order; `base` is the ref or commit asked for."""
+    """Enough to run it again. `agents` are `name:model` in order; `base` is the ref or commit asked for.
+
+    `resumes` is the run that this one goes on with.
+    """
 
     type: Literal["run_started"] = "run_started"
     repo: str
@@ -84,6 +87,7 @@ class RunStarted(_Event):
     agents: tuple[str, ...]
     limits: dict[str, float | int | str]
     version: str
+    resumes: str | None = None
 
 
 class SandboxAttested(_Event):
@@ -147,10 +151,36 @@ class Retry(_Event):
 
 
 class ProviderReplaced(_Event):
+    """From whom to whom, `turn` being the one that the next has to answer."""
+
     type: Literal["provider_fallback"] = "provider_fallback"
     failed: str
     next: str
     reason: str
+    turn: int = 0
+
+
+class CacheHit(_Event):
+    """An answer came from the response cache (--cache): it cost nothing. `key` names the entry."""
+
+    type: Literal["cache_hit"] = "cache_hit"
+    provider: str
+    model: str
+    key: str
+
+
+class ContextFolded(_Event):
+    """The conversation came near the model's window and was begun anew, old tool results told in short.
+
+    Tokens are estimates, before and after.
+    """
+
+    type: Literal["context_folded"] = "context_folded"
+    turn: int
+    messages_before: int
+    messages_after: int
+    tokens_before: int
+    tokens_after: int
 
 
 class ToolCalled(_Event):
@@ -192,6 +222,16 @@ class Verified(_Event):
     exit_code: int
     duration_ms: float
     output: str
+
+
+class SyntaxChecked(_Event):
+    """The changed files, read by their languages' own parsers inside. `problems` are `path:line: what`."""
+
+    type: Literal["syntax_check"] = "syntax_check"
+    ok: bool
+    files: int
+    problems: tuple[str, ...] = ()
+    duration_ms: float
 
 
 class PolicyDecided(_Event):
@@ -315,10 +355,13 @@ Known: TypeAlias = (
     | ModelTurn
     | Retry
     | ProviderReplaced
+    | CacheHit
+    | ContextFolded
     | ToolCalled
     | ToolFinished
     | FileEdited
     | Verified
+    | SyntaxChecked
     | PolicyDecided
     | GitOperation
     | PullRequestCreation

@@ -88,7 +88,7 @@ def _totals(state: RunState, seconds: float) -> dict[str, Any]:
     saved = state.saved
     return {
         "branch": saved.branch,
-        "patch": saved.patch,
+        "patch": saved.patch or None,  # an empty one: what was taken out is no change any more
         "cost_usd": state.cost_usd,
         "input_tokens": state.input_tokens,
         "output_tokens": state.output_tokens,

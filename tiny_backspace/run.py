@@ -10,14 +10,18 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from tiny_backspace.agent.facts import Facts, look
-from tiny_backspace.agent.loop import Budget, Limits, solve
+from tiny_backspace.agent.budget import Budget, Limits
+from tiny_backspace.agent.loop import Agent, solve
 from tiny_backspace.agent.prompt import opening, system
 from tiny_backspace.agent.tools import Toolbox
-from tiny_backspace.conversation import Message, Text, User
+from tiny_backspace.bench import Bench, Turns
+from tiny_backspace.checks import Checks
+from tiny_backspace.conversation import Assistant, Message, Text, User
 from tiny_backspace.delivery import Delivery, Finding, deliver
-from tiny_backspace.errors import AgentError, ProviderError, SandboxError, TinyBackspaceError
+from tiny_backspace.errors import AgentError, ProviderError, SandboxError
 from tiny_backspace.events import (
     AgentThought,
     Emit,
@@ -26,7 +30,6 @@ from tiny_backspace.events import (
     Step,
     StepStarted,
     Warned,
-    WorkSaved,
     timed,
 )
 from tiny_backspace.overlap import opened_early
@@ -40,14 +43,28 @@ from tiny_backspace.repo.origin import (
     remote_base,
     uncommitted,
 )
-from tiny_backspace.repo.quarantine import Patch, put_back, quarantine, take_out
+from tiny_backspace.repo.quarantine import put_in, quarantine
 from tiny_backspace.repo.source import Local, Remote, Source
 from tiny_backspace.sandbox.interface import Sandbox
 from tiny_backspace.sandbox.usage import measured, sampling
-from tiny_backspace.verification import Verification, complaint, verify
+from tiny_backspace.telemetry.turns import Checkpoint
+from tiny_backspace.verification import Verification
 from tiny_backspace.views.state import RunState
 
-_RESCUE = 1.0  # seconds: an interrupted run ends within two
+
+class Journal(Turns, Protocol):
+    """What `resume` needs, kept from when it is known on."""
+
+    def begin(self, base: str, branch: str | None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """An earlier run's work, to go on with: from `base`, with what was said and done after it."""
+
+    run_id: str
+    base: Base
+    work: Checkpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,7 @@ class Request:
     delivery: Delivery
     limits: Limits
     command_timeout: float
+    resumed: Resumed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +95,7 @@ class Parts:
     cache: Path
     version: str
     so_far: Callable[[], RunState]
+    journal: Journal
 
 
 def run(request: Request, parts: Parts, emit: Emit) -> str:
@@ -88,6 +107,7 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
     with opened_early(parts.open_sandbox(emit), "open-sandbox") as opened:
         with timed("validation", emit):
             origin, base, git = _resolve(request, parts.git, emit)
+        parts.journal.begin(base.sha, base.branch)
         emit(StepStarted.at(Step.SANDBOX_INIT, "Initializing secure sandbox..."))
         mirror = mirror_of(parts.cache, origin.url, git)
         with timed("fetch", emit):
@@ -124,20 +144,24 @@ def _started(request: Request, parts: Parts) -> RunStarted:
         agents=parts.agents,
         limits={
             "turns": request.limits.turns,
+            "cost_usd": request.limits.cost_usd,
+            "tokens": request.limits.tokens,
             "tool_calls": request.limits.tool_calls,
             "timeout_s": request.limits.seconds,
             "command_timeout_s": request.command_timeout,
         },
         version=parts.version,
+        resumes=request.resumed.run_id if request.resumed else None,
     )
 
 
 def _resolve(request: Request, git: Git, emit: Emit) -> tuple[LocalRepository | Remote, Base, Git]:
     """Where the base is, which commit it is, and a git that may speak to that place."""
+    again = request.resumed.base if request.resumed else None
     match request.source:
         case Local() as source:
             repository = open_local(source, git)
-            base = local_base(repository, request.base)
+            base = again or local_base(repository, request.base)
             if changed := uncommitted(repository):
                 emit(
                     Warned(
@@ -149,7 +173,7 @@ def _resolve(request: Request, git: Git, emit: Emit) -> tuple[LocalRepository | 
         case Remote() as remote:
             if remote.url.startswith("http://"):  # only on loopback, says the parser
                 git = replace(git, protocols=("http",))
-            return remote, remote_base(remote, request.base, git), git
+            return remote, again or remote_base(remote, request.base, git), git
 
 
 def _analyse(sandbox: Sandbox, base: Base, emit: Emit) -> Facts:
@@ -178,51 +202,32 @@ def _analyse(sandbox: Sandbox, base: Base, emit: Emit) -> Facts:
     return facts
 
 
-class _Bench:
-    """Where the change is taken out to: after each time the agent is done, and before anybody else is let in."""
-
-    def __init__(self, sandbox: Sandbox, base: Base, target: Path, emit: Emit) -> None:
-        self._sandbox, self._base, self._target, self._emit = sandbox, base, target, emit
-        self._patch: Patch | None = None
-        self.settled = False  # what is written from here on is not the agent's work
-
-    def latest(self, *, timeout: float = 60) -> Patch:
-        """What the agent has done by now; once settled, what it had done then."""
-        if self.settled and self._patch is not None:
-            return self._patch
-        return self.take_out(timeout=timeout)
-
-    def take_out(self, *, timeout: float = 60) -> Patch:
-        with timed("pack_out", self._emit):
-            patch = take_out(self._sandbox, self._base, self._target, timeout=timeout)
-        self._patch = patch
-        if not patch.complete:
-            self._emit(Warned(message=f"Some files could not be taken out: {patch.left_out}"))
-        if patch.size:
-            self._emit(WorkSaved(patch=str(self._target)))
-        else:
-            self._target.unlink()
-        return patch
-
-    def rescue(self) -> None:
-        """The work so far, in the little time an interrupted run has."""
-        try:
-            self.latest(timeout=_RESCUE)
-        except (TinyBackspaceError, OSError) as error:
-            self._emit(Warned(message=f"the last of the work could not be taken out: {error}"))
-
-
 def _work(
     request: Request, parts: Parts, sandbox: Sandbox, base: Base, facts: Facts, emit: Emit
 ) -> Finding:
     """Let the agent work and take the change out, however the work ended."""
-    bench = _Bench(sandbox, base, parts.folder / "change.patch", emit)
+    bench = Bench(sandbox, base, parts.folder / "change.patch", parts.journal, emit)
+    work = request.resumed.work if request.resumed else None
+    if work is not None and work.conversation:
+        with timed("put_in", emit):
+            if work.patch:
+                put_in(sandbox, work.patch)
+            bench.adopt(work)
+    conversation = (work.conversation if work else ()) or (opening(request.prompt, facts),)
+    agent = Agent(
+        system(),
+        parts.provider,
+        Toolbox(sandbox, request.command_timeout),
+        Budget(request.limits),
+        bench,
+    )
+    checks = Checks(request.verification, sandbox, base.sha, emit)
     try:
         try:
-            summary = _solved(request, parts.provider, sandbox, facts, bench, emit)
+            summary = _solved(conversation, agent, bench, checks, sampling(sandbox, emit))
         except (AgentError, ProviderError) as error:
             # a limit, a refusal, nobody left to ask: the work so far is offered
-            return Finding(bench.latest(), "", error)
+            return Finding(bench.latest(), f"The work is not finished: {error}", error)
         return Finding(bench.latest(), summary, None)
     except BaseException:  # a signal, a lost session, a bug: whatever it is, the work is not lost
         bench.rescue()
@@ -230,29 +235,26 @@ def _work(
 
 
 def _solved(
-    request: Request, provider: Provider, sandbox: Sandbox, facts: Facts, bench: _Bench, emit: Emit
+    conversation: tuple[Message, ...], agent: Agent, bench: Bench, checks: Checks, emit: Emit
 ) -> str:
-    """Solve, verify, and let the agent repair what the verification finds; the agent's last words.
+    """Solve, check, and let the agent repair what the checks find; the agent's last words.
 
-    The change is what the agent left: it is out before the verification runs, and a repair starts
-    from it again, without what the verification wrote.
+    The change is what the agent left: it is out before anything else runs, and a repair starts from
+    it again, without what the verification wrote.
     """
-    toolbox, budget = Toolbox(sandbox, request.command_timeout), Budget(request.limits)
-    sampled = sampling(sandbox, emit)
-    conversation: tuple[Message, ...] = (opening(request.prompt, facts),)
-    attempt = 0
+    done = conversation[-1] if isinstance(conversation[-1], Assistant) else None
+    acted = True
     while True:
-        solution = solve(conversation, system(), provider, toolbox, budget, sampled)
-        acted = len(solution.conversation) > len(conversation) + 1
-        wanted = request.verification
-        if wanted is None or (attempt and not acted):
-            return solution.summary
-        attempt += 1
-        patch = bench.take_out()
-        bench.settled = True
-        verdict = verify(wanted, attempt, sandbox, emit)
-        if verdict.ok or attempt >= wanted.attempts:
-            return solution.summary
-        put_back(sandbox, patch.tree)
-        bench.settled = False
-        conversation = (*solution.conversation, User((Text(complaint(verdict)),)))
+        if done is None or done.tool_calls:
+            solution = solve(conversation, agent, emit)
+            conversation, acted = solution.conversation, solution.acted
+        tree = bench.latest().tree
+        complaint = checks.complaint(tree, acted=acted)
+        if complaint is None:
+            return _said(conversation[-1])
+        conversation = (*conversation, User((Text(complaint),)))
+        done = None
+
+
+def _said(last: Message) -> str:
+    return last.said if isinstance(last, Assistant) else ""

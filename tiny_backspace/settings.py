@@ -11,65 +11,28 @@ import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
-    SecretStr,
     ValidationError,
     field_validator,
 )
 
+from tiny_backspace import entries
+from tiny_backspace.entries import Entry
 from tiny_backspace.errors import UsageError
+from tiny_backspace.quantities import Names, Seconds, Size
 
 PREFIX = "TINY_BACKSPACE_"
 PROMPT_LIMIT = 100_000  # bytes
 
 # Settings that have a usual name of their own in the environment.
-_USUAL_NAMES = {
-    "anthropic_api_key": "ANTHROPIC_API_KEY",
-    "openai_api_key": "OPENAI_API_KEY",
-    "docker_host": "DOCKER_HOST",
-}
+_USUAL_NAMES = {"docker_host": "DOCKER_HOST"}
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|_PAT$", re.IGNORECASE)
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)i?b?", re.IGNORECASE | re.ASCII)
-_LARGEST = 1 << 60  # no machine has more, and a float no such number of digits
-_TIME = re.compile(r"(\d+(?:\.\d+)?)\s*([smh]?)", re.IGNORECASE | re.ASCII)
-
-
-def size(value: object) -> object:
-    """`512m`, `4g` or a number of bytes, as bytes."""
-    if not isinstance(value, str):
-        return value
-    if (found := _SIZE.fullmatch(value.strip())) is None:
-        raise ValueError("is no size such as 512m or 4g")
-    number, unit = found.groups()
-    bytes_ = float(number) * 1024 ** " kmgt".index(unit.lower() or " ")
-    if bytes_ > _LARGEST:
-        raise ValueError("is more than any machine has")
-    return int(bytes_)
-
-
-def seconds(value: object) -> object:
-    """`90s`, `30m`, `2h` or a number of seconds, as seconds."""
-    if not isinstance(value, str):
-        return value
-    if (found := _TIME.fullmatch(value.strip())) is None:
-        raise ValueError("is no time such as 90s or 30m")
-    number, unit = found.groups()
-    return float(number) * {"": 1, "s": 1, "m": 60, "h": 3600}[unit.lower()]
-
-
-def _names(value: object) -> object:
-    return [n.strip() for n in value.split(",") if n.strip()] if isinstance(value, str) else value
-
-
-Size: TypeAlias = Annotated[int, BeforeValidator(size), Field(gt=0)]
-Seconds: TypeAlias = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
-Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_names)]
 
 
 class Settings(BaseModel):
@@ -78,6 +41,10 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     agents: Names = ("claude", "openai", "dummy")
+    providers: Annotated[
+        dict[str, Entry], BeforeValidator(entries.merged), Field(validate_default=True)
+    ] = {}
+    cache: bool = False
     publish: Literal["branch", "patch"] | None = None
     allow_path: Names = ()
     verify: str | None = None
@@ -96,13 +63,13 @@ class Settings(BaseModel):
 
     max_turns: int = Field(60, ge=1)
     max_tool_calls: int = Field(200, ge=1)
+    max_cost: float = Field(5.0, gt=0, allow_inf_nan=False)
+    max_tokens: int = Field(10_000_000, ge=1)
 
     author_name: str = "Tiny Backspace"
     author_email: str = "tiny-backspace@localhost"
 
     docker_host: str | None = None
-    anthropic_api_key: SecretStr | None = None
-    openai_api_key: SecretStr | None = None
 
     @field_validator("author_name", "author_email")
     @classmethod
@@ -136,27 +103,45 @@ def load(
     """
     origins: dict[str, str] = {}
     merged: dict[str, Any] = {}
-    named = _from_environment(_env_file(env_file), str(env_file)) if env_file else {}
+    named = _env_file(env_file) if env_file else {}
     for layer in (
         _from_file(config),
-        named,
+        _from_environment(named, str(env_file)),
         _from_environment(environment, "the environment"),
         {k: (v, f"--{k.replace('_', '-')}") for k, v in flags.items() if v not in (None, ())},
     ):
         for key, (value, origin) in layer.items():
             merged[key], origins[key] = value, origin
     try:
-        return Settings.model_validate(merged)
+        return _with_variables(Settings.model_validate(merged), {**named, **environment})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        key = str(first["loc"][0])
+        key, *within = map(str, first["loc"])
         problem = first["msg"].removeprefix("Value error, ")
         unknown = first["type"] == "extra_forbidden"
+        where = ".".join((origins.get(key, "the settings"), *within[:-1])) if unknown else ""
         raise UsageError(
-            f"{origins.get(key, 'the settings')}: "
-            + (f"there is no setting {key!r}" if unknown else problem),
+            f"{where}: there is no setting {[key, *within][-1]!r}"
+            if unknown
+            else ".".join((origins.get(key, "the settings"), *within)) + f": {problem}",
             hint="`tiny-backspace run --help` lists the settings." if unknown else None,
         ) from None
+
+
+def _with_variables(settings: Settings, variables: Mapping[str, str]) -> Settings:
+    """Each provider with its key, and the usual variable for its address over the one in the file."""
+    found = {}
+    for name, entry in settings.providers.items():
+        key = _variable(entry.key_variable, variables)
+        url = _variable(entry.base_url_variable, variables) or entry.base_url
+        fields = entry.model_dump(exclude={"key"}) | {"base_url": url, "key": key}
+        found[name] = Entry.model_validate(fields)
+    return settings.model_copy(update={"providers": found})
+
+
+def _variable(name: str | None, variables: Mapping[str, str]) -> str | None:
+    """Its value; a variable of our own, with the prefix, wins over the usual one."""
+    return (variables.get(PREFIX + name) or variables.get(name)) if name else None
 
 
 def docker_host(environment: Mapping[str, str]) -> str | None:
@@ -166,14 +151,14 @@ def docker_host(environment: Mapping[str, str]) -> str | None:
 
 def secrets(environment: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
     """Values that must never be shown: our keys, and whatever the environment calls a secret."""
-    ours = [v.get_secret_value() for _, v in settings if isinstance(v, SecretStr)]
+    ours = [e.key.get_secret_value() for e in settings.providers.values() if e.key is not None]
     theirs = [v for k, v in environment.items() if _SECRET_NAME.search(k)]
     return tuple(v for v in (*ours, *theirs) if v)
 
 
 def _from_environment(environment: Mapping[str, str], origin: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
-    for field in Settings.model_fields:
+    for field in Settings.model_fields.keys() - {"providers"}:
         for name in (_USUAL_NAMES.get(field), PREFIX + field.upper()):
             if name and environment.get(name):
                 found[field] = (environment[name], f"{name} in {origin}")

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 from tiny_backspace import __version__
-from tiny_backspace.agent.loop import Limits
+from tiny_backspace.agent.budget import Limits
 from tiny_backspace.delivery import Delivery
-from tiny_backspace.errors import ProviderError, UsageError
+from tiny_backspace.errors import UsageError
 from tiny_backspace.events import (
     Emit,
     Event,
@@ -25,33 +25,31 @@ from tiny_backspace.events import (
     ThoughtDelta,
 )
 from tiny_backspace.failure import concluded, crash_report
-from tiny_backspace.providers.chain import Fallback
-from tiny_backspace.providers.dummy import Dummy
-from tiny_backspace.providers.interface import Provider
+from tiny_backspace.providers.answering import answering
 from tiny_backspace.recorder import Recorder, Subscriber, Watcher
 from tiny_backspace.redact import Redact, redactor
 from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.source import Local, parse
-from tiny_backspace.run import Parts, Request, run
+from tiny_backspace.run import Parts, Request, Resumed, run
 from tiny_backspace.sandbox.container import Wish
 from tiny_backspace.sandbox.interface import Sandbox
 from tiny_backspace.settings import PROMPT_LIMIT, Settings, secrets
 from tiny_backspace.statedir import cache_dir, hold, is_live, owner_id, private_dir, state_dir
 from tiny_backspace.telemetry.store import History
+from tiny_backspace.telemetry.turns import Task, Turns
 from tiny_backspace.verification import Verification
 from tiny_backspace.views.state import RunState, advance
-
-# What an agent of this name needs; each is one entry here and one file in providers/.
-_KEYS = {"claude": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """The command line's part of a run; `prompt` is read already."""
+    """The command line's part of a run; `prompt` is read already. `flags` are kept for `resume`."""
 
     repo: str
     prompt: str
     base: str | None = None
+    flags: Mapping[str, Any] = field(default_factory=dict)
+    resumed: Resumed | None = None
 
 
 @dataclass(slots=True)
@@ -111,7 +109,11 @@ def execute(
 
         def pipeline() -> str:
             request = understood(asked, settings, run_id, redact)
-            with _parts(settings, environment, run_id, lambda: folded.state, emit) as parts:
+            task = Task(request.repo, asked.prompt, flags=asked.flags)
+            journal = Turns(history.path, run_id, task)
+            with _parts(
+                settings, environment, run_id, lambda: folded.state, journal, emit
+            ) as parts:
                 return run(request, parts, emit)
 
         code = concluded(
@@ -180,8 +182,15 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
             identity=identity,
             redact=redact,
         ),
-        limits=Limits(settings.max_turns, settings.max_tool_calls, settings.timeout),
+        limits=Limits(
+            settings.max_turns,
+            settings.max_tool_calls,
+            settings.timeout,
+            settings.max_cost,
+            settings.max_tokens,
+        ),
         command_timeout=settings.command_timeout,
+        resumed=asked.resumed,
     )
 
 
@@ -191,56 +200,32 @@ def _parts(
     environment: Mapping[str, str],
     run_id: str,
     so_far: Callable[[], RunState],
+    journal: Turns,
     emit: Emit,
 ) -> Generator[Parts]:
-    provider, agents, notes = _chain(settings)
-    state = state_dir(environment)
+    state, cache = state_dir(environment), private_dir(cache_dir(environment))
+    chain = answering(
+        settings.agents, settings.providers, cache / "replies" if settings.cache else None
+    )
     folder = private_dir(state / "runs" / run_id)
     home = private_dir(folder / "home")
     try:
         yield Parts(
             open_sandbox=_opener(settings, state, run_id),
-            provider=provider,
-            agents=agents,
-            notes=notes,
+            provider=chain.provider,
+            agents=chain.agents,
+            notes=chain.notes,
             git=Git(environment=environment, home=home, emit=emit),
             folder=folder,
-            cache=private_dir(cache_dir(environment)),
+            cache=cache,
             version=__version__,
             so_far=so_far,
+            journal=journal,
         )
     finally:
         shutil.rmtree(home, ignore_errors=True)
         if not any(folder.iterdir()):
             folder.rmdir()
-
-
-def _chain(settings: Settings) -> tuple[Provider, tuple[str, ...], tuple[str, ...]]:
-    """Who answers, their names in order, and why others were left out."""
-    chosen: list[Provider] = []
-    left_out: list[str] = []
-    keys = {"claude": settings.anthropic_api_key, "openai": settings.openai_api_key}
-    for name in settings.agents:
-        match name:
-            case "dummy":
-                chosen.append(Dummy())
-            case "claude" | "openai":
-                has_key = keys[name] is not None
-                left_out.append(
-                    f"{name} is skipped: {'' if has_key else f'no {_KEYS[name]}, and '}"
-                    "this version cannot speak to it yet"
-                )
-            case _:
-                raise UsageError(
-                    f"there is no agent {name!r}", hint="--agents takes claude, openai and dummy."
-                )
-    if not chosen:
-        raise ProviderError(
-            f"nobody can answer: {'; '.join(left_out) or 'no agent was named'}",
-            hint="Add the offline dummy: --agents claude,openai,dummy.",
-        )
-    provider = chosen[0] if len(chosen) == 1 else Fallback(*chosen)
-    return provider, tuple(f"{p.name}:{p.model}" for p in chosen), tuple(left_out)
 
 
 def _opener(

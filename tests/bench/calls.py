@@ -1,14 +1,29 @@
-"""Small tool calls in a sandbox that is up, each beside a `docker exec` that does the same."""
+"""Tool calls in a sandbox that is up, each beside a `docker exec` and a docker-py exec that do the same.
+
+`bash` and `grep` are called as the model calls them, the other verbs as the file tools use them. Of `rg`
+itself the time is taken inside: what it prints goes nowhere, and starting the exec is not counted.
+"""
 
 from __future__ import annotations
 
+import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from tests.bench.measuring import Row, interleaved, timed
-from tests.bench.place import Place
+from tests.bench.place import Place, ignore
+from tiny_backspace.agent.tools import Toolbox
+from tiny_backspace.conversation import ToolCall
+from tiny_backspace.sandbox.container import AGENT_UID, WORKSPACE
 from tiny_backspace.sandbox.docker import DockerSandbox
+from tiny_backspace.sandbox.engine import connect
+
+if TYPE_CHECKING:
+    from docker import APIClient
 
 _FILES = 10_000
 _ROUNDS = 4  # times as many as elsewhere: they are cheap, and the slow ones count
@@ -26,57 +41,108 @@ for name, size in (("small", 2000), ("big", 1 << 20)):
     with open(name, "wb") as file:
         file.write(chance.randbytes(size))
 """
-_RG_ITSELF = """
+_RG = ("rg", "--hidden", "--line-number", "needle", "many")
+_RG_ITSELF = f"""
 import subprocess, time
 start = time.perf_counter()
-subprocess.run(["rg", "needle", "many"], stdout=subprocess.DEVNULL, check=True)
+subprocess.run({_RG}, stdout=subprocess.DEVNULL, check=True)
 print(time.perf_counter() - start)
 """
-_RG = ("rg", "needle", "many")
 _WRITTEN = b"x" * 2000
+_USER = f"{AGENT_UID}:{AGENT_UID}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """What we do, and the command that does the same; `target` is for the process `docker exec`."""
+
+    name: str
+    ours: Callable[[], object]
+    argv: Sequence[str]
+    target: float | None
+    stdin: bytes = b""
 
 
 def rows(place: Place) -> Iterator[Row]:
-    with place.sandbox() as (sandbox, container):
+    with (
+        place.sandbox() as (sandbox, container),
+        closing(connect(place.environment.get("DOCKER_HOST")).api) as api,
+    ):
         assert sandbox.call(["python3", "-c", _MAKE]).ok
-        docker = partial(_docker, place, container)
-        pairs: dict[str, tuple[Callable[[], object], Callable[[], object], float]] = {
-            "call true": (lambda: sandbox.call(["true"]), partial(docker, "true"), 1 / 15),
-            "read 2 kB": (lambda: sandbox.read("small"), partial(docker, "cat", "small"), 1 / 50),
-            "read 1 MB": (lambda: sandbox.read("big"), partial(docker, "cat", "big"), 1 / 8),
-            "write 2 kB": (
-                lambda: sandbox.write("new", _WRITTEN),
-                partial(docker, "sh", "-c", "cat > new", stdin=_WRITTEN),
-                1 / 50,
-            ),
-        }
-        for name, (ours, theirs, target) in pairs.items():
-            took = interleaved(
-                place.rounds * _ROUNDS,
-                {"ours": partial(timed, ours), "docker": partial(timed, theirs)},
-            )
-            yield Row(name, "ms", took["ours"], target, "docker exec", took["docker"])
-        yield from _search(place, sandbox, docker)
+        for compared in _small(sandbox):
+            yield from _beside_execs(place, api, container, compared, place.rounds * _ROUNDS)
+        grep = partial(_tool, sandbox, "grep", pattern="needle", path="many")
+        search = _Compared(f"grep in {_FILES:,} files", grep, _RG, None)
+        took = interleaved(
+            place.rounds * 2,
+            {
+                "ours": partial(timed, grep),
+                "itself": lambda: float(sandbox.call(["python3", "-c", _RG_ITSELF]).stdout),
+            },
+        )
+        yield Row(search.name, "ms", took["ours"], 1.1, "rg itself, timed inside", took["itself"])
+        yield from _beside_execs(place, api, container, search, place.rounds)
 
 
-def _search(place: Place, sandbox: DockerSandbox, docker: Callable[..., object]) -> Iterator[Row]:
+def _small(sandbox: DockerSandbox) -> tuple[_Compared, ...]:
+    bash = partial(_tool, sandbox, "bash", command="true")
+    write = partial(sandbox.write, "new", _WRITTEN)
+    cat = ("sh", "-c", "cat > new")
+    return (
+        _Compared("bash: true", bash, ("bash", "-c", "true"), 1.2),
+        _Compared("call true", partial(sandbox.call, ["true"]), ("true",), 1 / 15),
+        _Compared("read 2 kB", partial(sandbox.read, "small"), ("cat", "small"), 1 / 50),
+        _Compared("read 1 MB", partial(sandbox.read, "big"), ("cat", "big"), 1 / 8),
+        _Compared("write 2 kB", write, cat, 1 / 50, _WRITTEN),
+    )
+
+
+def _tool(sandbox: DockerSandbox, tool: str, **arguments: str) -> None:
+    result = Toolbox(sandbox, 60).call(ToolCall("c", tool, arguments), ignore)
+    assert not result.is_error
+
+
+def _beside_execs(
+    place: Place, api: APIClient, container: str, compared: _Compared, rounds: int
+) -> Iterator[Row]:
+    docker = partial(_docker, place, container, compared.argv, compared.stdin)
+    docker_py = partial(_docker_py, api, container, compared.argv, compared.stdin)
     took = interleaved(
-        place.rounds,
+        rounds,
         {
-            "ours": partial(timed, partial(sandbox.call, _RG)),
-            "itself": lambda: float(sandbox.call(["python3", "-c", _RG_ITSELF]).stdout),
-            "docker": partial(timed, partial(docker, *_RG)),
+            "ours": partial(timed, compared.ours),
+            "docker": partial(timed, docker),
+            "docker-py": partial(timed, docker_py),
         },
     )
-    what = "rg in 10,000 files"
-    yield Row(what, "ms", took["ours"], 1.1, "rg itself, timed inside", took["itself"])
-    yield Row(what, "ms", took["ours"], None, "docker exec", took["docker"])
+    name, ours = compared.name, took["ours"]
+    yield Row(name, "ms", ours, compared.target, "docker exec", took["docker"])
+    yield Row(name, "ms", ours, None, "docker-py exec", took["docker-py"])
 
 
-def _docker(place: Place, container: str, *argv: str, stdin: bytes = b"") -> None:
+def _docker(place: Place, container: str, argv: Sequence[str], stdin: bytes) -> None:
     """As the agent's user in the work tree, like our own calls."""
     flags = ("-i",) if stdin else ()
     subprocess.run(
-        ["docker", "exec", *flags, "-u", "10001:10001", "-w", "/workspace", container, *argv],
+        ["docker", "exec", *flags, "-u", _USER, "-w", WORKSPACE, container, *argv],
         input=stdin, stdout=subprocess.PIPE, check=True, timeout=60, env=place.environment,
     )  # fmt: skip
+
+
+def _docker_py(api: APIClient, container: str, argv: Sequence[str], stdin: bytes) -> None:
+    exec_id = api.exec_create(
+        container, list(argv), stdin=bool(stdin), user=_USER, workdir=WORKSPACE
+    )["Id"]
+    if not stdin:
+        api.exec_start(exec_id)
+    else:
+        stream: Any = api.exec_start(exec_id, socket=True)
+        with (
+            closing(stream),
+            closing(stream._sock) as raw,
+        ):  # there is no other way to end the input
+            raw.sendall(stdin)
+            raw.shutdown(socket.SHUT_WR)
+            while raw.recv(1 << 16):
+                pass
+    assert api.exec_inspect(exec_id)["ExitCode"] == 0

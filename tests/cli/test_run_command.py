@@ -68,11 +68,11 @@ def test_flags_become_settings_over_those_of_the_environment_and_the_file(
 
     done = Program(tmp_path, environment).run(
         "run", str(repository), "x", "-o", "jsonl", "--agents", "dummy", "--command-timeout", "4s",
-        "--env-file", str(named), "--base", "main",
+        "--env-file", str(named), "--base", "main", "--max-cost", "0.5",
     )  # fmt: skip
 
     assert started(done)["limits"] == {
-        "turns": 1, "tool_calls": 2, "timeout_s": 180.0, "command_timeout_s": 4.0,
+        "turns": 1, "tool_calls": 2, "cost_usd": 0.5, "tokens": 10_000_000, "timeout_s": 180.0, "command_timeout_s": 4.0,
     }  # fmt: skip
     assert (started(done)["agents"], started(done)["base"]) == (["dummy:rules-1"], "main")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import replace
 
@@ -16,6 +17,7 @@ from tiny_backspace.events import Event, SandboxAttested, ThoughtDelta, Timed, W
 from tiny_backspace.sandbox import image
 from tiny_backspace.sandbox.docker import DockerSandbox
 from tiny_backspace.sandbox.engine import Engine
+from tiny_backspace.sandbox.interface import ExecResult
 from tiny_backspace.sandbox.output import FLOOD, KEEP
 
 MIB = 1 << 20
@@ -43,6 +45,9 @@ def test_an_image_without_python_keeps_the_contract_and_says_that_it_is_slow(
         flooded = sandbox.call(["yes"])
         assert (flooded.exit_code, flooded.clipped) == (137, True)
         assert sandbox.read("plain") == b"x\n"
+        with ThreadPoolExecutor(4) as pool:
+            said = pool.map(lambda n: sandbox.call(["echo", str(n)]).stdout, range(8))
+            assert list(said) == [b"%d\n" % n for n in range(8)]
 
     (warning,) = [event for event in events if isinstance(event, Warned)]
     assert "no python3" in warning.message
@@ -173,6 +178,66 @@ def test_a_container_that_is_removed_while_a_command_runs_is_a_lost_sandbox(
 
     with another() as sandbox, pytest.raises(SandboxLost):
         sandbox.exec(["sh", "-c", "echo now; sleep 60"], on_output=gone)
+
+
+# Each leaves its own sign and waits for the other's: neither ends unless both run.
+MEET = "touch {mine}; until [ -e {other} ]; do sleep 0.01; done"
+
+WAIT = ": >begun; until [ -e sign ]; do sleep 0.01; done"
+
+
+def until_there(sandbox: DockerSandbox, name: str) -> None:
+    while not sandbox.call(["test", "-e", name]).ok:
+        pass
+
+
+def test_calls_of_several_threads_run_at_the_same_time(another: One) -> None:
+    names = "abcd"
+
+    def meet(n: int) -> ExecResult:
+        script = MEET.format(mine=names[n], other=names[(n + 1) % len(names)])
+        return sandbox.call(["sh", "-c", script], timeout=30)
+
+    with another() as sandbox, ThreadPoolExecutor(len(names)) as pool:
+        assert all(result.ok for result in pool.map(meet, range(len(names))))
+        assert sandbox.exec(["true"]).ok
+        assert running(sandbox) == ["python3"] * (len(names) - 1)  # kept: they are no leftovers
+
+
+def test_a_file_is_read_and_written_while_a_call_runs(another: One) -> None:
+    with another() as sandbox, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(sandbox.call, ["sh", "-c", WAIT], timeout=30)
+        until_there(sandbox, "begun")
+        sandbox.write("sign", b"")
+        assert waiting.result().ok
+
+
+def test_a_command_that_leaves_something_ends_every_session_and_they_start_again(
+    another: One,
+) -> None:
+    with another() as sandbox, ThreadPoolExecutor(1) as pool:
+        for _ in range(2):
+            waiting = pool.submit(sandbox.call, ["sh", "-c", WAIT], timeout=30)
+            until_there(sandbox, "begun")
+            sandbox.write("sign", b"")
+            assert waiting.result().ok
+
+            assert sandbox.exec(["sh", "-c", "setsid sleep 61 >/dev/null 2>&1 & rm begun sign"]).ok
+
+            assert running(sandbox) == []
+
+
+def test_a_call_that_does_not_end_is_swept_with_what_a_command_left(another: One) -> None:
+    with another() as sandbox, ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(sandbox.call, ["sh", "-c", WAIT])
+        until_there(sandbox, "begun")
+
+        assert sandbox.exec(["true"]).ok
+
+        with pytest.raises(SandboxLost):
+            waiting.result()
+        assert running(sandbox) == []
+        assert sandbox.read("begun") == b""
 
 
 def test_what_opening_did_is_told(opener: Opener) -> None:

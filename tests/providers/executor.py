@@ -11,6 +11,7 @@ from typing import Any
 
 from tiny_backspace.conversation import Message, Reply, Text, ToolCall, ToolResult, User
 from tiny_backspace.providers.dummy import Dummy
+from tiny_backspace.providers.interface import ModelRequest
 
 
 class Failed(Exception):
@@ -157,7 +158,7 @@ def task(prompt: str, facts: str = "Languages: Python\nTest command: pytest") ->
 
 
 def ask(conversation: Sequence[Message]) -> Reply:
-    return Dummy().reply("", conversation, (), unheard)
+    return Dummy().reply(ModelRequest("", tuple(conversation)), unheard)
 
 
 def unheard(event: Any) -> None:

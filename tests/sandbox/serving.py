@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import IO
 
@@ -17,6 +18,7 @@ from tiny_backspace.sandbox.session import Session, command
 
 PATIENCE = 30.0
 SERVER = (sys.executable, *command()[1:])
+_NUMBERS = count()  # one socket for each of the sessions that a test has
 _UPGRADED = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\n\r\n"
 
 
@@ -41,7 +43,7 @@ def serving(folder: Path, argv: Sequence[str] = SERVER) -> Iterator[Served]:
 def attached(
     folder: Path, argv: Sequence[str]
 ) -> Iterator[tuple[Attached, subprocess.Popen[bytes]]]:
-    path = folder.parent / "engine"
+    path = folder.parent / f"engine-{next(_NUMBERS)}"
     with ExitStack() as stack:
         listener = stack.enter_context(socket.socket(socket.AF_UNIX))
         listener.bind(str(path))

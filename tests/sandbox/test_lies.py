@@ -15,7 +15,7 @@ RUN = {"op": "run", "argv": ["true"], "timeout": PATIENCE}
 LIAR = """
 import sys, time
 out = sys.stdout.buffer
-out.write(b"H" + bytes(4))
+out.write(b"H" + bytes(3) + b"\x011")
 out.flush()
 sys.stdin.buffer.read(1)
 out.write(open("lie", "rb").read())
@@ -74,4 +74,14 @@ def test_an_answer_nobody_asked_for_is_not_taken_for_the_next_one(liar: Served) 
 @pytest.mark.parametrize("words", ["OCI runtime exec failed: no python3", "X"])
 def test_words_instead_of_a_greeting_are_no_server(folder: Path, words: str) -> None:
     with pytest.raises(SandboxLost), serving(folder, ["printf", words]):
+        pass
+
+
+@pytest.mark.parametrize("number", [b"", b"x", b"-1", b"1" * 11])
+def test_a_greeting_without_a_process_number_is_no_server(folder: Path, number: bytes) -> None:
+    (folder / "lie").write_bytes(frame(b"H", number))
+    with (
+        pytest.raises(SandboxLost, match="does not keep to its protocol"),
+        serving(folder, ["cat", "lie"]),
+    ):
         pass

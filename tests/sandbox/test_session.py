@@ -45,6 +45,13 @@ def run(
     return result, bytes(got[b"1"]), bytes(got[b"2"])
 
 
+def others(served: Served, *ours: int) -> list[int]:
+    """The processes beside the server, those that are ours left out."""
+    request = {"op": "others", "ours": ours}
+    pids: list[int] = served.session.request(request, timeout=PATIENCE)["pids"]
+    return pids
+
+
 def still_works(served: Served) -> bool:
     return served.session.alive() and run(served, "echo", "next")[1] == b"next\n"
 
@@ -87,7 +94,7 @@ def test_a_command_is_ended_when_its_time_is_up(served: Served, close: str) -> N
 def test_a_command_in_the_background_holds_nothing_up_and_is_ended(served: Served) -> None:
     result, out, _ = run(served, "sh", "-c", "sleep 60 & echo $!")
     assert result == {"exit_code": 0, "timed_out": False}
-    assert int(out) not in served.session.request({"op": "others"}, timeout=PATIENCE)["pids"]
+    assert int(out) not in others(served)
 
 
 @pytest.mark.parametrize(
@@ -167,18 +174,19 @@ def test_what_the_kernel_says_inside_is_raised_outside(
     assert still_works(served)
 
 
-def test_processes_that_are_left_are_named_and_the_server_is_not(served: Served) -> None:
+def test_processes_that_are_left_are_named_and_servers_are_not(served: Served) -> None:
     in_its_session = 'until [ "$(cut -d " " -f 6 /proc/$!/stat)" = $! ]; do :; done'
     _, out, _ = run(
         served, "sh", "-c", f"setsid sleep 60 >/dev/null 2>&1 & {in_its_session}; echo $!"
     )
     left = int(out)
     try:
-        others = served.session.request({"op": "others"}, timeout=PATIENCE)["pids"]
+        found, unknown = others(served), others(served, left)
     finally:
         os.kill(left, signal.SIGKILL)
-    assert left in others
-    assert served.server.pid not in others
+    assert left in found
+    assert left not in unknown
+    assert served.server.pid not in found
 
 
 def test_a_server_that_was_killed_is_a_lost_sandbox(served: Served) -> None:

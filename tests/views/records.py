@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 
 from tiny_backspace.events import (
     AgentThought,
+    CacheHit,
+    ContextFolded,
     Event,
     FileEdited,
     GitOperation,
@@ -24,6 +26,7 @@ from tiny_backspace.events import (
     SandboxAttested,
     Step,
     StepStarted,
+    SyntaxChecked,
     Timed,
     ToolCalled,
     ToolFinished,
@@ -190,7 +193,13 @@ def failing() -> list[Record]:
             *beginning("claude:example-large-2", "openai:example-other-6"),
             turn(1, provider="claude", cost=0.0213),
             Retry(provider="claude", reason="overloaded", attempt=2, wait_s=4),
-            ProviderReplaced(failed="claude", next="openai", reason="overloaded three times"),
+            ProviderReplaced(
+                failed="claude", next="openai", reason="overloaded three times", turn=2
+            ),
+            CacheHit(provider="openai", model="example-other-6", key="5c0ffee5c0ffee"),
+            ContextFolded(
+                turn=2, messages_before=40, messages_after=7, tokens_before=219000, tokens_after=81000
+            ),
             Warned(message="claude was overloaded three times; openai takes over in turn 2"),
             turn(2, provider="openai", cost=None),
             *call(1, "write", path="app/models.py", content="…", description="Add the models"),
@@ -201,6 +210,9 @@ def failing() -> list[Record]:
                 diff="@@ -0,0 +1,2 @@\n+class User:\n+\tname: str\n",
             ),
             *call(2, "bash", ok=False, command="pytest -q"),
+            SyntaxChecked(
+                ok=False, files=2, problems=("app/models.py:3: invalid syntax",), duration_ms=140
+            ),
             Verified(
                 command="pytest -q", attempt=2, ok=False, exit_code=1, duration_ms=2400, output="1"
             ),

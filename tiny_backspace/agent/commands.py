@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, takewhile
 from typing import Literal, assert_never
 
 from pydantic import Field
@@ -14,6 +15,8 @@ from tiny_backspace.sandbox.interface import ExecResult, Sandbox
 
 _SEARCH_SECONDS = 60
 _COMPLAINT = 1000  # bytes of rg's stderr that the model gets
+_ROOM = ANSWER_BYTES - 256 - _COMPLAINT  # bytes of lines that one answer has room for
+_HELD = 8 * ANSWER_BYTES  # bytes of lines that are held before the first of them are chosen
 
 # `.ignore` files are a repository's word to rg alone and could hide files from the agent.
 _RG = (
@@ -22,7 +25,6 @@ _RG = (
     "--color=never",
     "--hidden",
     "--no-ignore-dot",
-    "--sort=path",
 )
 _NOT_GITS_OWN = "--glob=!.git"  # comes last: the last glob that matches decides
 
@@ -61,7 +63,7 @@ class Glob(Args):
 
 def glob(sandbox: Sandbox, args: Glob) -> Output:
     visible = _visible(sandbox, ".")
-    lines = _Lines(wanted=lambda line: line in visible)
+    lines = _Lines(wanted=visible.__contains__)
     options = ("--files", f"--glob={_rooted(args.pattern)}", _NOT_GITS_OWN)
     exit_code, complaint = _rg(sandbox, options, ".", lines)
     return Output(lines.text("no files match") + complaint, exit_code=exit_code)
@@ -101,14 +103,14 @@ def grep(sandbox: Sandbox, args: Grep) -> Output:
     if args.glob is not None:
         options.append(f"--glob={_rooted(args.glob)}")
         visible = _visible(sandbox, path)
-        lines = _Lines(limit=args.limit, wanted=lambda line: line.split(b"\0")[0] in visible)
+        lines = _Lines(limit=args.limit, wanted=visible.__contains__)
     exit_code, complaint = _rg(sandbox, (*options, _NOT_GITS_OWN), path, lines)
     return Output(lines.text("no matches") + complaint, exit_code=exit_code)
 
 
 def _output(kind: Literal["content", "files", "count"]) -> tuple[str, ...]:
     """`--null` puts a NUL after the path, which is the one byte that no path holds."""
-    common = ("--crlf", "--max-filesize=16M", "--with-filename")
+    common = ("--crlf", "--with-filename")
     match kind:
         case "content":
             wide = ("--max-columns=500", "--max-columns-preview")
@@ -145,15 +147,18 @@ def _rg(sandbox: Sandbox, options: Sequence[str], path: str, lines: _Lines) -> t
     """
     argv = (*_RG, *options, "--", path)
     result = sandbox.call(argv, timeout=_SEARCH_SECONDS, on_output=lines.feed)
-    lines.finish()
     if result.timed_out:
         raise ToolError(f"it took longer than {_SEARCH_SECONDS} s; search in a smaller folder")
     if result.exit_code in {0, 1}:
         return result.exit_code, ""
-    complaint = clip(result.stderr.decode(errors="replace").strip(), _COMPLAINT)
-    if not lines.kept:
-        raise ToolError(complaint or f"rg failed with exit code {result.exit_code}")
-    return result.exit_code, f"\n[not everything could be searched: {complaint}]"
+    complaint = result.stderr.decode(errors="replace").strip()
+    if lines.empty:
+        raise ToolError(
+            clip(complaint, _COMPLAINT) or f"rg failed with exit code {result.exit_code}"
+        )
+    # a line for each file, in the order in which rg's threads came to them
+    each = clip("\n".join(sorted(complaint.split("\n"))), _COMPLAINT)
+    return result.exit_code, f"\n[not everything could be searched: {each}]"
 
 
 def _plain(line: bytes | bytearray) -> bytes:
@@ -162,13 +167,17 @@ def _plain(line: bytes | bytearray) -> bytes:
 
 @dataclass(slots=True)
 class _Lines:
-    """The first lines of a stream that are wanted, as many as fit in one answer; the rest are counted."""
+    """The first lines that are wanted, by path, as many as fit in one answer; the rest are counted.
+
+    rg searches files side by side, which is about twice as fast as sorting by itself, and writes the
+    lines of one file together and in order. What comes out here is the same every time.
+    """
 
     limit: int = 1 << 30
     wanted: Callable[[bytes], bool] = lambda _: True
-    kept: list[bytes] = field(default_factory=list)
-    more: int = 0
-    _room: int = ANSWER_BYTES - 256 - _COMPLAINT
+    _found: list[tuple[bytes, bytes]] = field(default_factory=list)
+    _size: int = 0
+    _more: int = 0
     _rest: bytes = b""
 
     def feed(self, piece: bytes) -> None:
@@ -176,22 +185,35 @@ class _Lines:
         for line in whole:
             self._take(_plain(line))
 
-    def finish(self) -> None:
-        if self._rest:
-            self._take(_plain(self._rest))
-        self._rest = b""
-
     def _take(self, line: bytes) -> None:
-        if not self.wanted(line):
+        path = line.partition(b"\0")[0]
+        if not self.wanted(path):
             return
-        self._room -= len(line) + 1
-        if self.more or len(self.kept) >= self.limit or self._room < 0:
-            self.more += 1
-        else:
-            self.kept.append(line.replace(b"\0", b":", 1))
+        folder_by_folder = path.replace(b"/", b"\0")  # as `rg --sort=path` does
+        self._found.append((folder_by_folder, line))
+        self._size += len(line) + 1
+        if self._size > _HELD:
+            self._cut()
+
+    def _cut(self) -> None:
+        """Leave what fits. What does not fit now fits even less when more has come."""
+        self._found.sort(key=lambda found: found[0])  # stable: within a file as they came
+        ends = accumulate(len(line) + 1 for _, line in self._found)
+        fits = min(self.limit, sum(1 for _ in takewhile(lambda end: end <= _ROOM, ends)))
+        self._more += len(self._found) - fits
+        del self._found[fits:]
+        self._size = sum(len(line) + 1 for _, line in self._found)
+
+    @property
+    def empty(self) -> bool:
+        return not self._found and not self._rest
 
     def text(self, nothing: str) -> str:
-        lines = [line.decode(errors="replace") for line in self.kept]
-        if self.more:
-            lines.append(f"[{self.more} more lines]")
+        if self._rest:
+            self._take(_plain(self._rest))
+            self._rest = b""
+        self._cut()
+        lines = [line.replace(b"\0", b":", 1).decode(errors="replace") for _, line in self._found]
+        if self._more:
+            lines.append(f"[{self._more} more lines]")
         return "\n".join(lines) or nothing

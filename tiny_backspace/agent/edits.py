@@ -1,17 +1,29 @@
-"""Edits of a file's bytes, and what they changed as a small diff. Pure."""
+"""Edits of a file's bytes. Pure."""
 
 from __future__ import annotations
 
-import difflib
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import gcd
 
-_BINARY_WITHIN = 8192  # bytes; git and rg look about as far for a NUL
-_CONTEXT = 3
-_COMPARED = 1000  # lines; difflib is quadratic, a larger change is shown as one block
-_LONG = 100  # characters of a line that are compared for the closest one
-_SHOWN = 200
+from tiny_backspace.agent.diff import counterparts, differences, is_binary, marked
+from tiny_backspace.agent.near import (
+    SPACES,
+    Place,
+    Reading,
+    Shift,
+    Unfit,
+    folded,
+    indent_of,
+    is_numbered,
+    places,
+    unnumbered,
+)
+
+_NAMED = 10  # lines that are named where a text is ambiguous
+_BOM = "\ufeff"
 
 
 class Absent(ValueError):
@@ -19,21 +31,32 @@ class Absent(ValueError):
 
 
 class Ambiguous(ValueError):
-    """The text is there `count` times, and one was wanted."""
+    """The text is there `count` times, and one was wanted.
 
-    def __init__(self, count: int) -> None:
+    `lines` are where the first ones begin, counted from 1; `differs` is how they are not the text itself.
+    """
+
+    def __init__(self, count: int, lines: tuple[int, ...], differs: tuple[str, ...] = ()) -> None:
         super().__init__(f"{count} times")
         self.count = count
+        self.lines = lines
+        self.differs = differs
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
+    """The new bytes. What stood from `start` to `old_end` is now what stands from `start` to `new_end`.
+
+    With several places that is all from the first to the last. `differs` is how `old` was not what
+    stood there.
+    """
+
     content: bytes
     count: int
-
-
-def is_binary(data: bytes) -> bool:
-    return b"\0" in data[:_BINARY_WITHIN]
+    start: int
+    old_end: int
+    new_end: int
+    differs: tuple[str, ...] = ()
 
 
 def replace(content: bytes, old: str, new: str, *, every: bool) -> Replaced:
@@ -42,33 +65,82 @@ def replace(content: bytes, old: str, new: str, *, every: bool) -> Replaced:
     A `\n` in `old` matches `\r\n` too, and a `\n` in `new` becomes what the line that is replaced
     ends with; an `old` that has a `\r` itself is taken to the byte. Nothing else changes.
 
+    If `old` is not there to the letter, and not `every` place was asked for, these are tried in turn:
+    `\n` for `\r\n` in `old` and `new`; whole lines that differ as near.py allows; the same without the
+    blank lines at the ends of `old`; and, if every line of `old` has a line number as `read` shows it,
+    these two without the numbers. What comes of it is written as the file writes there.
+
     Raises:
         Absent: `old` is not there.
         Ambiguous: it is there more than once, and not `every` was asked for.
+        Unfit: it is there but for small differences, and how to write `new` does not follow from them.
     """
-    literal = "\r" in old
-    ending = re.escape(b"\n") if literal else rb"(?:\r\n|(?<!\r)\n)"
-    pattern = re.compile(ending.join(re.escape(part) for part in old.encode().split(b"\n")))
-    found = list(pattern.finditer(content))
+    try:
+        return _exact(content, old, new, every=every)
+    except Absent:
+        if every or is_binary(content):
+            raise
+    plain = old.replace("\r\n", "\n"), new.replace("\r\n", "\n")
+    if plain[0] not in {old, plain[1]}:
+        try:
+            done = _exact(content, *plain, every=False)
+        except Absent:
+            pass
+        else:
+            return dataclasses.replace(done, differs=(r"old has \r\n, the text there has \n",))
+    return _near(content, *plain)
+
+
+def _exact(content: bytes, old: str, new: str, *, every: bool) -> Replaced:
+    literal = "\r" in old or b"\r\n" not in content
+    wanted = old.encode()
+    text = content if literal or "\n" not in old else content.replace(b"\r\n", b"\n")
+    found = list(_found(text, wanted, every=every))
     if not found:
         raise Absent
-    # A second look from one byte further on also sees matches that overlap the first.
-    if not every and pattern.search(content, found[0].start() + 1):
-        raise Ambiguous(max(2, len(found)))
-    pieces, end = [], 0
-    for match in found:
-        crlf = not literal and _ends_with_crlf(content, match.start())
-        pieces += [content[end : match.start()], _with_endings(new, crlf=crlf)]
-        end = match.end()
-    return Replaced(b"".join((*pieces, content[end:])), len(found))
+    if not every and len(found) > 1:
+        lines = dict.fromkeys(text.count(b"\n", 0, at) + 1 for at in found[:_NAMED])
+        raise Ambiguous(max(2, text.count(wanted)), tuple(lines))
+    ends = [position for at in found for position in (at, at + len(wanted))]
+    spans = list(ends if text is content else _originals(content, ends))
+    pieces, done, line_end, crlf = [], 0, -1, False
+    written = {flag: _with_endings(new, crlf=flag) for flag in (False, True)}
+    for start, end in zip(spans[::2], spans[1::2], strict=True):
+        if not literal and start > line_end:
+            line_end, crlf = _line_end(content, start)
+        pieces += [content[done:start], written[crlf]]
+        done = end
+    result = b"".join((*pieces, content[done:]))
+    return Replaced(result, len(found), spans[0], done, len(result) - len(content) + done)
 
 
-def _ends_with_crlf(content: bytes, position: int) -> bool:
-    """Whether the line at this position ends so; for a last line without an end, the one before it."""
+def _found(text: bytes, wanted: bytes, *, every: bool) -> Iterator[int]:
+    """Where it stands: every place, or the first few, and then those that overlap too."""
+    at, count = text.find(wanted), 0
+    while at >= 0 and (every or count < _NAMED):
+        yield at
+        count += 1
+        at = text.find(wanted, at + (len(wanted) if every else 1))
+
+
+def _originals(content: bytes, positions: Iterable[int]) -> Iterator[int]:
+    r"""Where ascending positions in the content with `\n` for each `\r\n` are in the content itself."""
+    at = pairs = 0  # so many pairs end in content[:at]
+    for position in positions:
+        while at < position + pairs:
+            before, at = at, position + pairs
+            pairs += content.count(b"\r\n", max(0, before - 1), at)
+        if content[max(0, at - 1) : at + 1] == b"\r\n":
+            at, pairs = at + 1, pairs + 1
+        yield at
+
+
+def _line_end(content: bytes, position: int) -> tuple[int, bool]:
+    r"""Where the line ends, and whether with `\r\n`; a last line without an end is taken to end as the one before it."""
     newline = content.find(b"\n", position)
-    if newline < 0:
-        newline = content.rfind(b"\n", 0, position)
-    return newline > 0 and content[newline - 1 : newline] == b"\r"
+    last = content.rfind(b"\n", 0, position) if newline < 0 else newline
+    end = len(content) if newline < 0 else newline
+    return end, last > 0 and content[last - 1 : last] == b"\r"
 
 
 def _with_endings(text: str, *, crlf: bool) -> bytes:
@@ -76,79 +148,101 @@ def _with_endings(text: str, *, crlf: bool) -> bytes:
     return re.sub(rb"\r?\n", b"\r\n", data) if crlf else data
 
 
-def closest_line(content: bytes, old: str) -> tuple[int, str] | None:
-    """The number and text of the line most like the first line of a text that is not there.
+def _near(content: bytes, old: str, new: str) -> Replaced:
+    text = content.decode("utf-8", "surrogateescape")
+    bom = _BOM if text.startswith(_BOM) else ""
+    lines = text.removeprefix(_BOM).split("\n")
+    ends = not lines[-1]
+    found = places(lines[:-1] if ends else lines, _readings(old, new))
+    if not found:
+        raise Absent
+    place = found[0]
+    differs = list(place.reading.differs)
+    if place.shift != Shift():
+        differs.append(place.shift.told)
+    differs += differences(place.reading.old, place.lines)
+    if len(found) > 1:
+        named = tuple(each.start + 1 for each in found[:_NAMED])
+        raise Ambiguous(len(found), named, tuple(differs))
+    before = bom + "".join(line + "\n" for line in lines[: place.start])
+    start = len(before.encode("utf-8", "surrogateescape"))
+    cut = not ends and place.start + len(place.lines) == len(lines)
+    there = "\n".join(place.lines).encode("utf-8", "surrogateescape") + (b"" if cut else b"\n")
+    crlf = _line_end(content, start)[1]
+    written = _fitted(place, "\r\n" if crlf else "\n", cut=cut).encode("utf-8", "surrogateescape")
+    if cut:
+        written = written.removesuffix(b"\r\n" if crlf else b"\n")
+    end = start + len(there)
+    if cut and old.endswith("\n"):
+        differs.append("the file ends there without a newline")
+    result = content[:start] + written + content[end:]
+    return Replaced(result, 1, start, end, start + len(written), tuple(differs))
 
-    White space around it does not count. Beyond the first thousand lines only such equality is seen.
+
+def _readings(old: str, new: str) -> Iterator[Reading]:
+    if not old.endswith("\n"):  # the end of its line stays where it is
+        old, new = old + "\n", new + "\n"
+    given = Reading(tuple(old.split("\n")[:-1]), tuple(new.split("\n")))
+    yield given
+    yield from _without_blank_lines(given)
+    bare = unnumbered(given.old)
+    if bare is not None:
+        *whole, last = given.new
+        other = unnumbered(whole) if not last else None
+        if other is None and any(map(is_numbered, given.new)):
+            raise Unfit("old has line numbers, and new does not have one on each line, in order")
+        numbers = ("old has the line numbers that read shows",)
+        counted = Reading(bare, given.new if other is None else (*other, last), numbers)
+        yield counted
+        yield from _without_blank_lines(counted)
+
+
+def _without_blank_lines(reading: Reading) -> Iterator[Reading]:
+    """As many are taken from `new`, if it has them."""
+    before, after = _blank(reading.old), _blank(reading.old[::-1])
+    if before + after > 0 and before < len(reading.old):
+        *new, last = reading.new
+        new = new[min(before, _blank(new)) :]
+        new = new[: len(new) - min(after, _blank(new[::-1]))]
+        told = (*reading.differs, "old has blank lines at its ends that are not there")
+        yield Reading(reading.old[before : len(reading.old) - after], (*new, last), told)
+
+
+def _blank(lines: Sequence[str]) -> int:
+    """How many blank lines these begin with."""
+    return next((n for n, line in enumerate(lines) if line.strip(SPACES)), len(lines))
+
+
+def _fitted(place: Place, eol: str, *, cut: bool) -> str:
+    """`new` for this place: lines that it shares with `old` as they stand there, the others in their style.
+
+    `eol` ends a line there; with `cut` the last one there has no end.
+
+    Raises:
+        Unfit: how a line is to be indented does not follow from what differs.
     """
-    wanted = next((line.strip() for line in old.split("\n") if line.strip()), "")[:_LONG]
-    lines = content.decode(errors="replace").split("\n")
-    stripped = [line.strip()[:_LONG] for line in lines]
-    if wanted not in stripped:
-        near = difflib.get_close_matches(wanted, filter(None, stripped[:_COMPARED]), n=1)
-        if not near:
-            return None
-        wanted = near[0]
-    number = stripped.index(wanted)
-    return number + 1, lines[number][:_SHOWN].rstrip()
+    old, (*new, last) = place.reading.old, place.reading.new
+    indents = (indent_of(line) for line in (*old, *place.reading.new) if line.strip(SPACES))
+    step = gcd(*(len(indent) for indent in indents if indent.startswith(" ")))
+    asked, there = "".join(old), "".join(place.lines)
+    plainly = {
+        ord(mark): folded(mark)
+        for mark in set(asked) - set(there)
+        if folded(mark) != mark and folded(mark) in there
+    }
 
+    def written(line: str, at: int | None) -> str:
+        indent = indent_of(folded(line))
+        if indent == line:
+            return line
+        text = place.shift.of(indent, step) + line[len(indent) :]
+        return (text if at is None else marked(text, old[at], place.lines[at])).translate(plainly)
 
-def diff(old: bytes | None, new: bytes, path: str) -> str:
-    """A unified diff; `old` is None for a file that was not there. Of a binary file, only its sizes."""
-    before = old or b""
-    if is_binary(before) or is_binary(new):
-        return f"binary file {path}: {len(before)} -> {len(new)} bytes\n"
-    if before == new:
-        return ""
-    source = "/dev/null" if old is None else f"a/{path}"
-    return f"--- {source}\n+++ b/{path}\n" + "".join(_hunks(_lines(before), _lines(new)))
-
-
-def _lines(data: bytes) -> list[bytes]:
-    r"""Split at `\n` only, which each line keeps; the last may have none."""
-    *whole, last = data.split(b"\n")
-    return [line + b"\n" for line in whole] + ([last] if last else [])
-
-
-def _hunks(a: Sequence[bytes], b: Sequence[bytes]) -> Iterator[str]:
-    start = max(0, _shared(a, b) - _CONTEXT)
-    end = _shared(a[start:][::-1], b[start:][::-1])
-    keep = max(0, end - _CONTEXT)
-    a, b = a[start : len(a) - keep], b[start : len(b) - keep]
-    for group in _groups(a, b):
-        (_, a1, _, b1, _), (_, _, a2, _, b2) = group[0], group[-1]
-        yield f"@@ -{_range(start + a1, a2 - a1)} +{_range(start + b1, b2 - b1)} @@\n"
-        for tag, i1, i2, j1, j2 in group:
-            if tag == "equal":
-                yield from _shown(" ", a[i1:i2])
-            else:
-                yield from _shown("-", a[i1:i2])
-                yield from _shown("+", b[j1:j2])
-
-
-def _groups(
-    a: Sequence[bytes], b: Sequence[bytes]
-) -> Iterable[Sequence[tuple[str, int, int, int, int]]]:
-    if max(len(a), len(b)) > _COMPARED:
-        return [[("replace", 0, len(a), 0, len(b))]]
-    return difflib.SequenceMatcher(None, a, b).get_grouped_opcodes(_CONTEXT)
-
-
-def _shared(a: Iterable[bytes], b: Iterable[bytes]) -> int:
-    """How many lines both begin with."""
-    count = 0
-    for x, y in zip(a, b, strict=False):
-        if x != y:
-            break
-        count += 1
-    return count
-
-
-def _range(start: int, count: int) -> str:
-    return f"{start + 1 if count else start},{count}"
-
-
-def _shown(sign: str, lines: Iterable[bytes]) -> Iterator[str]:
-    for line in lines:
-        text = sign + line.decode(errors="replace")
-        yield text if text.endswith("\n") else text + "\n\\ No newline at end of file\n"
+    pieces = []
+    for line, at in zip(new, counterparts(old, new), strict=True):
+        if at is not None and old[at] == line:
+            unended = cut and at == len(old) - 1
+            pieces.append(place.lines[at] + (eol if unended else "\n"))
+        else:
+            pieces.append(written(line, at) + eol)
+    return "".join((*pieces, written(last, None)))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 
 from tiny_backspace.agent.languages import language
+from tiny_backspace.agent.likely import likely
 from tiny_backspace.redact import clean, clean_line
 from tiny_backspace.sandbox.interface import Sandbox
 
@@ -50,7 +51,8 @@ class Facts:
     """`files` counts all tracked files; the rest is seen in the first 4 MiB of their paths.
 
     `languages` are files by language, `layout` files by top-level entry (a folder ends with `/`),
-    the largest first. `texts` are the beginnings (8 KiB) of the instruction files and the README.
+    the largest first. `texts` are the beginnings (8 KiB) of the instruction files and the README,
+    `paths` the tracked files.
     """
 
     files: int = 0
@@ -62,6 +64,7 @@ class Facts:
     texts: Mapping[str, str] = field(default_factory=dict)
     submodules: bool = False
     lfs: bool = False
+    paths: tuple[str, ...] = ()
 
 
 def look(sandbox: Sandbox) -> Facts:
@@ -92,6 +95,7 @@ def parse(output: bytes) -> Facts:
         texts=dict(_told(texts)),
         submodules=".gitmodules" in layout,
         lfs="filter=lfs" in texts.get(".gitattributes", ""),
+        paths=tuple(paths),
     )
 
 
@@ -160,15 +164,20 @@ def _package_manager(paths: Iterable[str]) -> str:
 _REST = "[the rest is left out]"
 
 
-def render(facts: Facts) -> str:
-    """At most 8 KiB of plain text for the first message.
+def render(facts: Facts, prompt: str = "") -> str:
+    """At most 8 KiB of plain text for the first message, with the files that the prompt may be about.
 
     What comes from the repository is cleaned and, where it is more than a name, each of its lines
     begins with `| `: whatever it says, it cannot pass for ours.
     """
+    return first_lines(_rendered(facts, likely(facts.paths, prompt)), _RENDERED)
+
+
+def first_lines(lines: Iterable[str], limit: int) -> str:
+    """As many whole lines as take no more than `limit` bytes, with a word on it if there are more."""
     kept: list[str] = []
-    room = _RENDERED - len(_REST) - 1
-    for line in _rendered(facts):
+    room = limit - len(_REST) - 1
+    for line in lines:
         room -= len(line.encode("utf-8", "replace")) + 1
         if room < 0:
             return "\n".join((*kept, _REST))
@@ -176,7 +185,7 @@ def render(facts: Facts) -> str:
     return "\n".join(kept)
 
 
-def _rendered(facts: Facts) -> Iterator[str]:
+def _rendered(facts: Facts, matter: Sequence[str]) -> Iterator[str]:
     yield "Facts about the repository, gathered before you started:"
     yield f"- Tracked files: {facts.files}"
     languages = ", ".join(f"{name} ({count})" for name, count in facts.languages.items())
@@ -187,6 +196,10 @@ def _rendered(facts: Facts) -> Iterator[str]:
         yield "- It has submodules; their folders are empty here."
     if facts.lfs:
         yield "- It uses Git LFS; large files are small pointer files here. Leave those as they are."
+    if matter:
+        yield ""
+        yield "Files that are likely to matter, by their names and the words of the request alone:"
+        yield from (f"| {clean_line(path)}" for path in matter)
     if facts.texts:
         yield ""
         yield (

@@ -7,14 +7,9 @@ from itertools import islice
 from pydantic import Field
 
 from tiny_backspace.agent.clip import clip
-from tiny_backspace.agent.edits import (
-    Absent,
-    Ambiguous,
-    closest_line,
-    diff,
-    is_binary,
-    replace,
-)
+from tiny_backspace.agent.diff import around, closest, diff, is_binary
+from tiny_backspace.agent.edits import Absent, Ambiguous, Replaced, replace
+from tiny_backspace.agent.near import Unfit
 from tiny_backspace.agent.tool import (
     ANSWER_BYTES,
     Args,
@@ -31,6 +26,10 @@ from tiny_backspace.sandbox.interface import Sandbox
 _LARGEST = 16 << 20
 _DIFF = 4000  # bytes in an event
 _DESCRIPTION = 1000
+_NOT_UTF8 = (
+    "{path} is not UTF-8: the \ufffd in {which} stands for bytes that read cannot show. "
+    "Change those lines with bash (sed, iconv or a script)"
+)
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -103,7 +102,9 @@ class Edit(Args):
     old: str = Field(min_length=1, description="The text as it stands in the file.")
     new: str = Field(description="The text that takes its place; empty to remove it.")
     description: Purpose
-    replace_all: bool = Field(False, description="Replace it wherever it stands in the file.")
+    replace_all: bool = Field(
+        False, description="Replace it wherever it stands in the file, to the letter."
+    )
 
 
 def edit(sandbox: Sandbox, args: Edit) -> Output:
@@ -111,26 +112,72 @@ def edit(sandbox: Sandbox, args: Edit) -> Output:
     if args.old == args.new:
         raise ToolError("old and new are the same, so there is nothing to do")
     content = _load(sandbox, path)
+    if "\ufffd" in args.new and not _is_utf8(content):
+        raise ToolError(_NOT_UTF8.format(path=path, which="new"))
     try:
         done = replace(content, args.old, args.new, every=args.replace_all)
     except Absent:
-        raise ToolError(_absent(path, content, args.old)) from None
+        raise ToolError(_absent(path, content, args)) from None
     except Ambiguous as error:
+        raise ToolError(_ambiguous(path, error)) from None
+    except Unfit as error:
         raise ToolError(
-            f"{path} contains that text {error.count} times; "
-            "give more of the lines around it, or set replace_all"
+            f"{path} does not contain that text to the letter, and nothing was changed: {error}; "
+            f"copy the lines from the file{_closest(content, args.old)}"
         ) from None
     _store(sandbox, path, done.content)
-    places = "" if done.count == 1 else f" in {done.count} places"
     return Output(
-        f"edited {path}{places}", events=_edited(path, content, done.content, args.description)
+        _answer(path, done), events=_edited(path, content, done.content, args.description)
     )
 
 
-def _absent(path: str, content: bytes, old: str) -> str:
-    near = closest_line(content, old)
-    hint = f"; the line most like its first one is {near[0]}:\n{near[1]}" if near else ""
-    return f"{path} does not contain that text: read it and copy the lines exactly{hint}"
+def _answer(path: str, done: Replaced) -> str:
+    """The first line says what was done; the others how it was meant and what stands there now."""
+    if done.count > 1:
+        return f"edited {path} in {done.count} places"
+    said = [f"edited {path}"]
+    if done.differs:
+        said.append(
+            f"old is not there to the letter; the one place like it was taken ({'; '.join(done.differs)}), "
+            "and new was written as the file is there:"
+        )
+    return "\n".join((*said, around(done.content, done.start, done.new_end)))
+
+
+def _ambiguous(path: str, error: Ambiguous) -> str:
+    lines = ", ".join(map(str, error.lines)) + (", …" if error.count > len(error.lines) else "")
+    if error.differs:
+        return (
+            f"{path} does not contain that text to the letter, and {error.count} places are like it "
+            f"(from lines {lines}: {'; '.join(error.differs)}); give more of the lines around it, as they are there"
+        )
+    return (
+        f"{path} contains that text {error.count} times (lines {lines}); "
+        "give more of the lines around it, or set replace_all"
+    )
+
+
+def _absent(path: str, content: bytes, args: Edit) -> str:
+    if "\ufffd" in args.old and not _is_utf8(content):
+        return _NOT_UTF8.format(path=path, which="old")
+    exact = " (replace_all takes it to the letter only)" if args.replace_all else ""
+    return (
+        f"{path} does not contain that text{exact}: read it and copy the lines exactly"
+        f"{_closest(content, args.old)}"
+    )
+
+
+def _closest(content: bytes, old: str) -> str:
+    near = "" if is_binary(content) else closest(content, old)
+    return f"; {near}" if near else ""
+
+
+def _is_utf8(content: bytes) -> bool:
+    try:
+        content.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _edited(path: str, old: bytes | None, new: bytes, description: str) -> tuple[FileEdited, ...]:

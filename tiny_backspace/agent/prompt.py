@@ -15,4 +15,4 @@ def system() -> str:
 
 def opening(prompt: str, facts: Facts) -> User:
     """The first message: the user's words alone, then what we know of the repository."""
-    return User((Text(prompt), Text(render(facts))))
+    return User((Text(prompt), Text(render(facts, prompt))))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from time import perf_counter
 from typing import Any
@@ -21,6 +22,8 @@ from tiny_backspace.sandbox.interface import Sandbox
 _ARGUMENT = 2000  # bytes of one text in the record of a call
 _EXCERPT = 1000
 _NAME = 200
+_READING = frozenset(("read", "glob", "grep"))
+_AT_ONCE = 4
 
 
 class Toolbox:
@@ -82,7 +85,26 @@ class Toolbox:
         )
         return ToolResult(call.id, clip(output.text, ANSWER_BYTES), is_error=failed)
 
+    def reads(self, call: ToolCall) -> bool:
+        """Whether the call leaves the work tree as it is, so that others may go on beside it."""
+        return call.name in _READING
+
+    def call_together(self, calls: Sequence[ToolCall], emit: Emit) -> list[ToolResult]:
+        """Do calls that only read, at the same time; the results come in the order of the calls."""
+        if len(calls) == 1:
+            return [self.call(calls[0], emit)]
+        pool = ThreadPoolExecutor(_AT_ONCE, "tool")
+        try:
+            return list(pool.map(lambda call: self.call(call, emit), calls))
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)  # whoever interrupts does not wait
+
     def _run(self, call: ToolCall) -> Output:
+        if call.malformed:
+            raise ToolError(
+                f"{call.name} was not run: its arguments are not a JSON object. They came as: "
+                f"{clip(call.malformed, _EXCERPT)}"
+            )
         tool = self._tools.get(call.name)
         if tool is None:
             raise ToolError(f"there is no tool {call.name!r}; use {', '.join(self._tools)}")

@@ -12,7 +12,8 @@ from typing import Annotated
 
 import typer
 
-from tiny_backspace.cli.launch import Launch, Output, launch
+from tiny_backspace.cli.launch import Launch, launch
+from tiny_backspace.cli.options import Output
 
 PROMPT = """\
 replace 'helo' with 'hello' in README.md

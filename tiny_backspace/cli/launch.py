@@ -10,25 +10,20 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from tiny_backspace.cli.options import Output
 from tiny_backspace.cli.signals import stopping
 from tiny_backspace.errors import UsageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tiny_backspace.recorder import Subscriber, Watcher
+    from tiny_backspace.run import Resumed
     from tiny_backspace.views.state import RunState
-
-
-class Output(StrEnum):
-    AUTO = "auto"
-    LIVE = "live"
-    PLAIN = "plain"
-    JSONL = "jsonl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +38,7 @@ class Launch:
     output: Output
     quiet: bool = False
     verbose: bool = False
+    resumed: Resumed | None = None
 
 
 def launch(wanted: Launch) -> None:
@@ -60,7 +56,8 @@ def launch(wanted: Launch) -> None:
     effective = settings.load(
         wanted.flags, environment, settings.config_file(environment), wanted.env_file
     )
-    asked = Asked(wanted.repo, wanted.prompt, wanted.base)
+    given = {k: v for k, v in wanted.flags.items() if v not in (None, ())}
+    asked = Asked(wanted.repo, wanted.prompt, wanted.base, given, wanted.resumed)
     with stopping() as signals:
         with _views(wanted) as (subscribers, watchers):
             code, state = execute(

@@ -35,7 +35,7 @@ def cells(row: RunRow, now: datetime) -> tuple[str, ...]:
             clipped(short_repo(row.repo or ""), _REPO),
             prompt,
             counted(row.files_changed, "file") if row.files_changed else "",
-            row.provider or "",
+            _provider(row),
             money(row.cost_usd).removeprefix("cost "),
             _took(row, now),
         )
@@ -92,7 +92,8 @@ def facts(row: RunRow, now: datetime) -> list[str]:
         "patch": row.patch,
         "request": row.pr_url,
         "changes": counted(row.files_changed, "file"),
-        "provider": row.provider,
+        "resumes": row.resumes,
+        "provider": _provider(row),
         "model": row.model,
         "tokens": f"{row.input_tokens:,} in, {row.output_tokens:,} out",
         "cost": money(row.cost_usd),
@@ -122,6 +123,11 @@ def short_repo(repo: str) -> str:
 
 def clipped(text: str, longest: int) -> str:
     return text if len(text) <= longest else f"{text[: longest - 1].rstrip()}…"
+
+
+def _provider(row: RunRow) -> str:
+    replaced = f" ({counted(row.fallbacks, 'fallback')})" if row.fallbacks else ""
+    return f"{row.provider or ''}{replaced}"
 
 
 def _took(row: RunRow, now: datetime) -> str:

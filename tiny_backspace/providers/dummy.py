@@ -17,12 +17,12 @@ from tiny_backspace.conversation import (
     Text,
     ToolCall,
     ToolResult,
-    ToolSpec,
     User,
 )
 from tiny_backspace.events import Emit
 from tiny_backspace.providers import proposals
 from tiny_backspace.providers.intents import Intent, wording
+from tiny_backspace.providers.interface import ModelRequest
 from tiny_backspace.providers.requests import read_request
 from tiny_backspace.providers.scripts import script
 from tiny_backspace.providers.steps import Batch, Outcome, Steps
@@ -32,9 +32,10 @@ NO_MODEL = "No model was used"
 
 _WORDING_LENGTH = 200
 
+_LOOKING = frozenset(("read", "glob", "grep"))
 _FOREIGN = (
-    f"{NO_MODEL} from here on: the offline dummy took over work that it did not begin and cannot judge, "
-    "so it adds no edits. The work so far stands as it is."
+    f"{NO_MODEL} from here on: no model was left to go on, and the offline dummy cannot judge work that it "
+    "did not begin, so it adds no edits. The work so far is kept as a draft; it is not finished."
 )
 _NO_REPAIR = (
     f"{NO_MODEL}: the offline dummy has none, so it cannot understand or repair what was reported. "
@@ -48,17 +49,12 @@ class Dummy:
 
     name: str = proposals.DUMMY
     model: str = "rules-1"
+    window: int | None = None
 
-    def reply(
-        self,
-        system: str,  # noqa: ARG002 - what a model is told about its work does not change a rule
-        conversation: Sequence[Message],
-        tools: Sequence[ToolSpec],  # noqa: ARG002 - the scripts know the six tools
-        emit: Emit,  # noqa: ARG002 - nothing is streamed: an answer is there at once
-    ) -> Reply:
-        says, calls = _answer(conversation)
+    def reply(self, request: ModelRequest, emit: Emit) -> Reply:  # noqa: ARG002 - nothing is streamed: an answer is there at once
+        says, calls = _answer(request.conversation)
         message = Assistant((Text(says), *calls))
-        stop: Stop = "tool_use" if calls else "end_turn"
+        stop: Stop = "tool_use" if calls else "unfinished" if says == _FOREIGN else "end_turn"
         return Reply(message, stop, self.name, self.model, cost_usd=0.0)
 
 
@@ -67,6 +63,7 @@ def _answer(conversation: Sequence[Message]) -> tuple[str, tuple[ToolCall, ...]]
     says, steps = _script(*_task(conversation[0]))
     batch, ending = _advance(steps, None)
     made = 0
+    conversation = _without_looks(conversation)
     for at, message in enumerate(conversation):
         if not isinstance(message, Assistant):
             continue
@@ -81,6 +78,31 @@ def _answer(conversation: Sequence[Message]) -> tuple[str, tuple[ToolCall, ...]]
     if batch is None:
         return ending, ()
     return f"{says} {batch.says}" if made == 0 else batch.says, _numbered(batch, made)
+
+
+def _without_looks(conversation: Sequence[Message]) -> list[Message]:
+    """Leave out the turns in which somebody else only looked: nothing of them is in the work tree."""
+    looks = {
+        call.id
+        for message in conversation
+        if isinstance(message, Assistant) and message.tool_calls and _only_looks(message)
+        for call in message.tool_calls
+    }
+    kept: list[Message] = []
+    for message in conversation:
+        ids = (
+            {call.id for call in message.tool_calls}
+            if isinstance(message, Assistant)
+            else {part.call_id for part in message.parts if isinstance(part, ToolResult)}
+        )
+        if not ids or ids - looks:
+            kept.append(message)
+    return kept
+
+
+def _only_looks(message: Assistant) -> bool:
+    own = any(call.id.startswith("dummy-") for call in message.tool_calls)
+    return not own and all(call.name in _LOOKING for call in message.tool_calls)
 
 
 def _task(first: Message) -> tuple[str, str]:

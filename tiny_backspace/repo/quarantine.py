@@ -56,6 +56,10 @@ git clean -fdq
 """
 
 
+# A patch that came out of a sandbox, on its base, in another one.
+_PUT_IN = "git -c core.hooksPath=/dev/null apply --binary --whitespace=nowarn -"
+
+
 @dataclass(frozen=True, slots=True)
 class Patch:
     """What came out: a file on the host, and the tree the container says it leads to.
@@ -142,6 +146,18 @@ def put_back(sandbox: Sandbox, tree: str) -> None:
         raise AgentError(
             f"the work tree could not be put back after the verification: {said[-300:]}"
         )
+
+
+def put_in(sandbox: Sandbox, patch: bytes) -> None:
+    """Make the change of an earlier run again, in a work tree that is as its base.
+
+    Raises:
+        AgentError: it does not apply.
+    """
+    done = sandbox.call(["sh", "-c", _PUT_IN], timeout=60, stdin=patch)
+    if not done.ok:
+        said = done.stderr.decode(errors="replace").strip()
+        raise AgentError(f"the work of the earlier run could not be put back: {said[-300:]}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from time import monotonic, sleep
 
 from tiny_backspace.errors import SandboxLost
@@ -15,6 +13,7 @@ from tiny_backspace.sandbox.container import AGENT_UID
 from tiny_backspace.sandbox.engine import Engine, translated
 from tiny_backspace.sandbox.interface import ExecResult, OnOutput, Stdin
 from tiny_backspace.sandbox.output import Collected
+from tiny_backspace.sandbox.pool import Sessions
 
 _START = 30.0  # seconds for the engine to start an exec
 _GRACE = 5.0  # seconds beyond a command's own time-out before we stop listening
@@ -23,15 +22,16 @@ _KILLED = 137
 
 
 class DockerSandbox:
-    """One container. `exec` has an exec of its own; the other verbs share a session (session.py)."""
+    """One container. `exec` has an exec of its own; the other verbs use sessions (session.py, pool.py).
+
+    The verbs may be called from several threads. `exec` ends all that runs beside it, when it is done.
+    """
 
     def __init__(self, engine: Engine, container_id: str, emit: Emit) -> None:
         self._engine = engine
         self._id = container_id
         self._emit = emit
-        self._session: session.Session | None = None
-        self._has_python = True
-        self._lock = threading.RLock()  # without Python a call is an exec, which may have to sweep
+        self._sessions = Sessions(self._start_session)
 
     def exec(
         self,
@@ -55,8 +55,8 @@ class DockerSandbox:
         on_output: OnOutput | None = None,
     ) -> ExecResult:
         collected = Collected(on_output)
-        with self._lock:
-            if (live := self._live_session()) is None:
+        with self._sessions.one() as live:
+            if live is None:
                 return self._run(argv, timeout, stdin, on_output)
             try:
                 result = live.request(
@@ -79,15 +79,15 @@ class DockerSandbox:
             if len(content) > limit:
                 raise SandboxLost("the file session sent more than it was asked for")
 
-        with self._lock:
-            if (live := self._live_session()) is None:
+        with self._sessions.one() as live:
+            if live is None:
                 return plain.read(self._run, path, limit)
             live.request({"op": "read", "path": path, "limit": limit}, timeout=60, on_frame=keep)
         return bytes(content)
 
     def write(self, path: str, data: bytes) -> None:
-        with self._lock:
-            if (live := self._live_session()) is None:
+        with self._sessions.one() as live:
+            if live is None:
                 plain.write(self._run, path, data)
             else:
                 live.request({"op": "write", "path": path}, timeout=60, stdin=(data,))
@@ -138,54 +138,57 @@ class DockerSandbox:
             sleep(0.02)
         raise SandboxLost("the engine did not confirm how the command ended")
 
-    def _live_session(self) -> session.Session | None:
-        if self._session is not None and not self._session.alive():
-            self.close_session()
-        if self._session is None and self._has_python:
-            exec_id = self._create_exec(session.command(), stdin=True)
-            attached = self._attach(exec_id)
-            try:
-                self._session = session.Session(attached, _START)
-            except SandboxLost:
-                attached.close()
-                if self._exit_code(exec_id) not in (126, 127):
-                    raise
-                self._has_python = False
-                self._emit(
-                    Warned(
-                        message="The image has no python3: file tools take an exec each, slowly."
-                    )
-                )
-        return self._session
+    def _start_session(self) -> session.Session | None:
+        exec_id = self._create_exec(session.command(), stdin=True)
+        attached = self._attach(exec_id)
+        try:
+            return session.Session(attached, _START)
+        except SandboxLost:
+            attached.close()
+            if self._exit_code(exec_id) not in (126, 127):
+                raise
+        self._emit(
+            Warned(message="The image has no python3: file tools take an exec each, slowly.")
+        )
+        return None
 
     def close_session(self) -> None:
         """The next verb that needs one starts another."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        self._sessions.close()
 
     def _sweep_leftovers(self) -> None:
         """End what a command left running, so that it cannot meddle with the next one."""
-        with self._lock:
-            if self._session is not None and self._session.alive():
-                with suppress(SandboxLost):  # the command may have stopped or killed the server
-                    if not self._session.request({"op": "others"}, timeout=0)["pids"]:
-                        return
-        self._sweep()
+        with self._sessions.alone():
+            if self._leftovers():
+                self._kill_everything()
+
+    def _leftovers(self) -> bool:
+        """Whether somebody else runs in there, or may do: nobody is left to ask, or does not answer."""
+        idle = self._sessions.idle()
+        ours = [one.pid for one in idle]
+        try:
+            # every one: a command may have stopped any of them
+            asked = [one.request({"op": "others", "ours": ours}, timeout=0) for one in idle]
+        except SandboxLost:
+            return True
+        return not asked or any(answer["pids"] for answer in asked)
 
     def _sweep(self) -> None:
-        """Kill every process of the agent's uid, the session's server too.
+        with self._sessions.alone():
+            self._kill_everything()
+
+    def _kill_everything(self) -> None:
+        """Every process of the agent's uid, the sessions' servers too. The caller is alone with them.
 
         Raises:
             SandboxLost: something in there kills faster than we do.
         """
-        with self._lock:
-            self.close_session()
-            exec_id = self._create_exec(["/bin/sh", "-c", "kill -9 -1; :"], stdin=False)
-            with self._attach(exec_id) as attached:
-                attached.exchange((), lambda _, __: False, monotonic() + _START)
-            if self._exit_code(exec_id) != 0:
-                raise SandboxLost(
-                    "commands in the sandbox could not be ended",
-                    hint="The work so far is kept as a patch, if any of it came out before.",
-                )
+        self._sessions.close()
+        exec_id = self._create_exec(["/bin/sh", "-c", "kill -9 -1; :"], stdin=False)
+        with self._attach(exec_id) as attached:
+            attached.exchange((), lambda _, __: False, monotonic() + _START)
+        if self._exit_code(exec_id) != 0:
+            raise SandboxLost(
+                "commands in the sandbox could not be ended",
+                hint="The work so far is kept as a patch, if any of it came out before.",
+            )

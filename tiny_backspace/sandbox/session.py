@@ -15,6 +15,7 @@ SOURCE = Path(__file__).with_name("toolserver.py")
 _HEADER = 5
 _PIECE = 1 << 18
 _GRACE = 10.0  # seconds the server has beyond the command's own time to say that it was up
+_LONGEST_PID = 10  # digits
 _LARGEST = 1 << 20  # bytes of a frame; the server's own are far smaller
 _FAILED: dict[str, type] = {"errno": int, "message": str}
 _ANSWERS: dict[str, dict[str, type]] = {
@@ -37,7 +38,7 @@ def _ignore(_: bytes, __: bytes) -> None:
 
 
 class Session:
-    """Requests to one tool server, one after the other.
+    """Requests to one tool server, one after the other. `pid` is the server's, inside.
 
     Whoever has the server's uid can write into its pipe: what comes is checked before it is used.
     """
@@ -47,7 +48,8 @@ class Session:
         self._buffer = bytearray()
         self._complaint = b""
         self._idle = True
-        self._await(b"H", iter(()), monotonic() + timeout, _ignore)
+        hello = self._await(b"H", iter(()), monotonic() + timeout, _ignore)
+        self.pid = _pid(hello)
 
     def request(
         self,
@@ -117,6 +119,12 @@ class Session:
 
     def close(self) -> None:
         self._attached.close()
+
+
+def _pid(hello: bytes) -> int:
+    if len(hello) > _LONGEST_PID or not hello.isdigit():
+        raise SandboxLost("the file session does not keep to its protocol")
+    return int(hello)
 
 
 def _answer(payload: bytes, operation: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ serves. Standard library only. Nothing it says is believed for more than its con
 
 Frames, both ways: one byte kind, four bytes length (big-endian), payload.
   in:  R a request (JSON), then any number of I, a piece of input, then E, its end
-  out: H hello · 1 standard output or file content · 2 standard error · X the result (JSON)
+  out: H hello (our process number) · 1 standard output or file content · 2 standard error · X the result (JSON)
 """
 
 from __future__ import annotations
@@ -157,12 +157,13 @@ class Pump:
     def run(self) -> bool:
         """Until the command has ended and all its input was taken in; True if the time was up first."""
         ended_at = None
+        pause = 0.0001
         while True:
             self._feed()  # before the wait: some input has come together with the request
             self._watch()
-            # with both outputs closed nothing would wake us when the command ends
-            wait = 0.25 if self._open else 0.002
-            for key, _ in self._selector.select(wait):
+            if not self._open:  # nothing wakes us when the command ends, which is soon as a rule
+                pause = min(pause * 2, 0.02)
+            for key, _ in self._selector.select(0.25 if self._open else pause):
                 self._handle(key)
             now = time.monotonic()
             if ended_at is None and self._process.poll() is not None:
@@ -221,11 +222,12 @@ class Pump:
             self._stdin_open = False
 
 
-def op_others(_: Json, __: Inbox) -> Json:
-    """The processes of our uid besides this one, zombies left out."""
+def op_others(request: Json, _: Inbox) -> Json:
+    """The processes of our uid besides this one and those that are known, zombies left out."""
+    known = {os.getpid(), *request["ours"]}
     found = []
     for name in os.listdir("/proc"):
-        if name.isdigit() and int(name) != os.getpid():
+        if name.isdigit() and int(name) not in known:
             try:
                 if os.stat(f"/proc/{name}").st_uid == os.getuid():
                     with open(f"/proc/{name}/stat") as file:
@@ -242,7 +244,7 @@ OPERATIONS = {"read": op_read, "write": op_write, "run": op_run, "others": op_ot
 def main() -> None:
     os.umask(0o022)
     widen(0)
-    send(b"H")
+    send(b"H", str(os.getpid()).encode())
     inbox = Inbox()
     while True:
         _, request = inbox.next()

@@ -38,6 +38,18 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         ) WITHOUT ROWID
         """,
     ),
+    (
+        "ALTER TABLE runs ADD COLUMN fallbacks INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE runs ADD COLUMN resumes TEXT",
+        "CREATE TABLE tasks (run_id TEXT PRIMARY KEY, task TEXT NOT NULL)",
+        """
+        CREATE TABLE turns (
+            run_id TEXT NOT NULL, turn INTEGER NOT NULL, shared INTEGER NOT NULL,
+            messages TEXT NOT NULL, tree TEXT, patch BLOB,
+            PRIMARY KEY (run_id, turn)
+        )
+        """,
+    ),
 )
 """The statements from each version to the next; never changed, only added to. `user_version` counts them."""
 

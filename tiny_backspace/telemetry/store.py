@@ -62,6 +62,8 @@ class RunRow:
     last_step: str | None
     last_message: str | None
     version: str | None
+    fallbacks: int
+    resumes: str | None
 
 
 _ROWS = f"SELECT {', '.join(RunRow.__slots__)} FROM runs"  # noqa: S608 - of our own field names

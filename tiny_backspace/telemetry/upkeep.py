@@ -7,6 +7,8 @@ from typing import TypeAlias, assert_never
 
 from tiny_backspace.events import (
     AgentThought,
+    CacheHit,
+    ContextFolded,
     FileEdited,
     GitOperation,
     HostCommand,
@@ -23,6 +25,7 @@ from tiny_backspace.events import (
     RunSucceeded,
     SandboxAttested,
     StepStarted,
+    SyntaxChecked,
     Timed,
     ToolCalled,
     ToolFinished,
@@ -56,8 +59,8 @@ def change(record: Record) -> Change | None:
     match record.event:
         case RunStarted() as e:
             return (
-                "UPDATE runs SET repo = ?, prompt = ?, version = ? WHERE run_id = ?",
-                (e.repo, e.prompt, e.version, run),
+                "UPDATE runs SET repo = ?, prompt = ?, version = ?, resumes = ? WHERE run_id = ?",
+                (e.repo, e.prompt, e.version, e.resumes, run),
             )
         case StepStarted() as e:
             return (
@@ -80,12 +83,14 @@ def change(record: Record) -> Change | None:
                 """,
                 (e.patch, e.branch, e.files_changed, run),
             )
+        case ProviderReplaced():
+            return ("UPDATE runs SET fallbacks = fallbacks + 1 WHERE run_id = ?", (run,))
         case RunSucceeded() | RunFailed() as e:
             return _closing(record, e)
         case (
-            SandboxAttested() | RepositoryAnalysed() | AgentThought() | Retry() | ProviderReplaced()
-            | ToolCalled() | ToolFinished() | FileEdited() | Verified() | PolicyDecided()
-            | GitOperation() | PullRequestCreation() | HostCommand() | Resources() | Timed()
+            SandboxAttested() | RepositoryAnalysed() | AgentThought() | Retry() | CacheHit()
+            | ContextFolded() | ToolCalled() | ToolFinished() | FileEdited() | Verified()
+            | SyntaxChecked() | PolicyDecided() | GitOperation() | PullRequestCreation() | HostCommand() | Resources() | Timed()
             | Warned() | Unknown()
         ):  # fmt: skip
             return None

@@ -49,8 +49,14 @@ def tool_call(call: ToolRow) -> tuple[Text, Text]:
     )
 
 
-def verification(checked: Verified | None) -> Text:
-    """The result as it was, never better."""
+def checks(state: RunState) -> Text:
+    """The results as they were, never better."""
+    syntax = state.syntax
+    unparsed = "" if syntax is None or syntax.ok else "✗ syntax"
+    return joined(Text(unparsed, BAD), _verification(state.verification))
+
+
+def _verification(checked: Verified | None) -> Text:
     if checked is None:
         return Text("not run", DIM)
     attempt = f"attempt {checked.attempt}" if checked.attempt > 1 else ""

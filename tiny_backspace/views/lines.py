@@ -10,6 +10,8 @@ from typing import TextIO, TypeAlias, assert_never
 
 from tiny_backspace.events import (
     AgentThought,
+    CacheHit,
+    ContextFolded,
     FileEdited,
     GitOperation,
     HostCommand,
@@ -26,6 +28,7 @@ from tiny_backspace.events import (
     RunSucceeded,
     SandboxAttested,
     StepStarted,
+    SyntaxChecked,
     Timed,
     ToolCalled,
     ToolFinished,
@@ -130,10 +133,14 @@ def _line(record: Record, verbose: bool) -> _Line | None:
             return _detail(event) if verbose else None
         case StepStarted() | RunStarted() | RepositoryAnalysed() | RunSucceeded() | RunFailed():
             return _progress(event)
-        case AgentThought() | ModelTurn() | Retry() | ProviderReplaced() | ToolCalled():
+        case AgentThought() | ModelTurn() | ToolCalled():
             return _agent(event)
-        case FileEdited() | Verified() | PolicyDecided() | GitOperation() | PullRequestCreation():
+        case Retry() | ProviderReplaced() | CacheHit() | ContextFolded():
+            return _asking(event)
+        case FileEdited() | PolicyDecided() | GitOperation() | PullRequestCreation():
             return _change(event)
+        case Verified() | SyntaxChecked():
+            return _checked(event)
         case WorkSaved() | Warned() | Unknown():
             return _rest(event)
         case _:
@@ -147,7 +154,8 @@ def _progress(
         case StepStarted():
             return f"{event.progress:>3}%", (event.message,)
         case RunStarted():
-            return "run", (event.repo, event.base, event.prompt, ", ".join(event.agents))
+            resumes = f"resumes {event.resumes}" if event.resumes else ""
+            return "run", (event.repo, event.base, event.prompt, ", ".join(event.agents), resumes)
         case RepositoryAnalysed():
             languages = ", ".join(f"{name} {files}" for name, files in event.languages.items())
             base = f"{event.branch or 'detached'} at {event.base[:12]}"
@@ -169,7 +177,7 @@ def _closing(event: RunSucceeded | RunFailed) -> tuple[str, ...]:
     return where, lines if event.files_changed else "", totals, f"exit {event.exit_code}"
 
 
-def _agent(event: AgentThought | ModelTurn | Retry | ProviderReplaced | ToolCalled) -> _Line:
+def _agent(event: AgentThought | ModelTurn | ToolCalled) -> _Line:
     match event:
         case AgentThought():
             return "think", (event.message,)
@@ -177,30 +185,51 @@ def _agent(event: AgentThought | ModelTurn | Retry | ProviderReplaced | ToolCall
             tokens = f"{count(event.input_tokens)} in, {count(event.output_tokens)} out"
             paid = f"{money(event.cost_usd)}, {took(event.duration_ms)}"
             return "model", (f"{event.provider} {event.model}", f"turn {event.turn}", tokens, paid)
-        case Retry():
-            wait = f"attempt {event.attempt} in {event.wait_s:g} s"
-            return "retry", (event.provider, event.reason, wait)
-        case ProviderReplaced():
-            return "WARNING", (f"{event.next} takes over from {event.failed}", event.reason)
         case ToolCalled():
             return "tool", (f"{event.tool} {title(event.arguments)}",)
         case _:
             assert_never(event)
 
 
-def _change(
-    event: FileEdited | Verified | PolicyDecided | GitOperation | PullRequestCreation,
-) -> _Line:
+def _asking(event: Retry | ProviderReplaced | CacheHit | ContextFolded) -> _Line:
+    match event:
+        case Retry():
+            wait = f"attempt {event.attempt} failed, again in {event.wait_s:g} s"
+            return "retry", (event.provider, event.reason, wait)
+        case ProviderReplaced():
+            turn = f"in turn {event.turn}" if event.turn else ""
+            return "WARNING", (f"{event.next} takes over from {event.failed}", turn, event.reason)
+        case CacheHit():
+            return "cache", (f"{event.provider} {event.model}", f"answered from {event.key[:12]}")
+        case ContextFolded():
+            tokens = f"{count(event.tokens_before)} -> about {count(event.tokens_after)} tokens"
+            return "fold", ("the conversation was begun anew, in short", tokens)
+        case _:
+            assert_never(event)
+
+
+def _checked(event: Verified | SyntaxChecked) -> _Line:
+    match event:
+        case Verified():
+            result = f"-> {'ok' if event.ok else 'FAILED'}, exit {event.exit_code}"
+            spent = f"{took(event.duration_ms)}, attempt {event.attempt}"
+            return "verify", (event.command, result, spent)
+        case SyntaxChecked():
+            return "syntax", (
+                f"{counted(event.files, 'file')} -> {'ok' if event.ok else 'FAILED'}",
+                *event.problems,
+            )
+        case _:
+            assert_never(event)
+
+
+def _change(event: FileEdited | PolicyDecided | GitOperation | PullRequestCreation) -> _Line:
     match event:
         case FileEdited():
             added, removed = changes(event.diff)
             path = f"{event.old_path} -> {event.filepath}" if event.old_path else event.filepath
             operation = "" if event.operation == "modify" else f"({event.operation})"
             return "edit", (path, operation, f"+{added} -{removed}", event.description)
-        case Verified():
-            result = f"-> {'ok' if event.ok else 'FAILED'}, exit {event.exit_code}"
-            spent = f"{took(event.duration_ms)}, attempt {event.attempt}"
-            return "verify", (event.command, result, spent)
         case PolicyDecided():
             label = "policy" if event.decision == "allow" else "WARNING"
             return label, (f"{event.rule} {event.decision}", event.path, event.message)

@@ -188,7 +188,7 @@ def surroundings(scene: Scene, width: int) -> list[Text]:
     bounds = facts.limits(attested) if attested else Text()
     return [
         _fact(width, "git", command, line(last.output, DIM) if last else None),
-        _fact(width, "checks", facts.verification(state.verification)),
+        _fact(width, "checks", facts.checks(state)),
         _fact(width, "sandbox", cage, facts.memory(state.resources)),
         _fact(width, "note", alarms[-1]) if alarms else _fact(width, "limits", bounds),
     ]
@@ -230,7 +230,7 @@ def notes(scene: Scene, width: int, height: int) -> list[Text]:
         for part in wrapped(note.plain, width)[:_LONG_NOTE]
     ]
     room = max(height - 2 - len(quiet), 0)
-    checked = facts.verification(state.verification)
+    checked = facts.checks(state)
     rows = [rule(width, "checks"), checked, *(alarms[-room:] if room else []), *quiet]
     return sized(rows, width, height)
 

@@ -9,6 +9,8 @@ from typing import Literal, TypeAlias, TypeVar, assert_never
 
 from tiny_backspace.events import (
     AgentThought,
+    CacheHit,
+    ContextFolded,
     FileEdited,
     GitOperation,
     HostCommand,
@@ -26,6 +28,7 @@ from tiny_backspace.events import (
     SandboxAttested,
     Step,
     StepStarted,
+    SyntaxChecked,
     Timed,
     ToolCalled,
     ToolFinished,
@@ -96,6 +99,7 @@ class RunState:
     edits: tuple[FileEdited, ...] = ()
     git: tuple[GitOperation | PullRequestCreation, ...] = ()
     verification: Verified | None = None
+    syntax: SyntaxChecked | None = None
     policy: tuple[PolicyDecided, ...] = ()
     warnings: tuple[str, ...] = ()
     sandbox: SandboxAttested | None = None
@@ -103,6 +107,9 @@ class RunState:
     saved: WorkSaved = field(default_factory=WorkSaved)
     host_commands: int = 0
     retries: int = 0
+    cache_hits: int = 0
+    folds: int = 0
+    resumes: str | None = None
     fallbacks: int = 0
     unknown: int = 0
     outcome: RunSucceeded | RunFailed | None = None
@@ -115,11 +122,18 @@ def advance(state: RunState, record: Record) -> RunState:
     match event := record.event:
         case StepStarted() | RunStarted() | RepositoryAnalysed() | RunSucceeded() | RunFailed():
             return _progress(state, event, at)
-        case AgentThought() | ModelTurn() | Retry() | ProviderReplaced():
+        case (
+            AgentThought()
+            | ModelTurn()
+            | Retry()
+            | ProviderReplaced()
+            | CacheHit()
+            | ContextFolded()
+        ):
             return _model(state, event)
         case ToolCalled() | ToolFinished():
             return _tools(state, event)
-        case FileEdited() | Verified() | PolicyDecided() | WorkSaved():
+        case FileEdited() | Verified() | SyntaxChecked() | PolicyDecided() | WorkSaved():
             return _change(state, event)
         case GitOperation() | PullRequestCreation():
             return replace(state, git=_kept(state.git, event))
@@ -153,6 +167,7 @@ def _progress(
         case RunStarted(repo=repo, prompt=prompt, base=base, agents=agents):
             name, _, model = agents[0].partition(":") if agents else ("", "", "")
             state = replace(state, provider=name or None, model=model or None)
+            state = replace(state, resumes=event.resumes)
             return replace(state, repo=repo, prompt=prompt, base=base, agents=agents)
         case RepositoryAnalysed(base=base, branch=branch):
             return replace(state, base=base, branch=branch)
@@ -160,7 +175,10 @@ def _progress(
             assert_never(event)
 
 
-def _model(state: RunState, event: AgentThought | ModelTurn | Retry | ProviderReplaced) -> RunState:
+def _model(
+    state: RunState,
+    event: AgentThought | ModelTurn | Retry | ProviderReplaced | CacheHit | ContextFolded,
+) -> RunState:
     match event:
         case AgentThought(message=message):
             thought = event.model_copy(update={"message": message[-LONGEST:]})
@@ -180,6 +198,10 @@ def _model(state: RunState, event: AgentThought | ModelTurn | Retry | ProviderRe
                 cached_tokens=state.cached_tokens + event.cached_tokens,
                 cost_usd=None if cost is None or price is None else cost + price,
             )
+        case CacheHit():
+            return replace(state, cache_hits=state.cache_hits + 1)
+        case ContextFolded():
+            return replace(state, folds=state.folds + 1)
         case Retry():
             return replace(state, retries=state.retries + 1)
         case ProviderReplaced(next=name):
@@ -218,7 +240,9 @@ def _ended(row: ToolRow, event: ToolFinished) -> ToolRow:
     )
 
 
-def _change(state: RunState, event: FileEdited | Verified | PolicyDecided | WorkSaved) -> RunState:
+def _change(
+    state: RunState, event: FileEdited | Verified | SyntaxChecked | PolicyDecided | WorkSaved
+) -> RunState:
     match event:
         case FileEdited(filepath=path, operation=operation, old_path=old):
             left = [item for item in state.files.items() if item[0] not in {path, old}]
@@ -226,6 +250,8 @@ def _change(state: RunState, event: FileEdited | Verified | PolicyDecided | Work
             return replace(state, files=files, edits=_kept(state.edits, event))
         case Verified():
             return replace(state, verification=event)
+        case SyntaxChecked():
+            return replace(state, syntax=event)
         case PolicyDecided():
             return replace(state, policy=_kept(state.policy, event))
         case WorkSaved():

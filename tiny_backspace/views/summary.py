@@ -76,7 +76,7 @@ def _facts(state: RunState) -> Iterator[tuple[str, Text]]:
     if isinstance(ended, RunFailed):
         yield "report", line(ended.crash_report or "")
     yield from _changed(state)
-    yield "checks", facts.verification(state.verification)
+    yield "checks", facts.checks(state)
     yield "agent", _agent(state)
     yield "took", _cost(state)
     for n, note in enumerate(facts.notes(state)[-_NOTES:]):
@@ -127,4 +127,6 @@ def _next(state: RunState, branch: str | None, patch: str | None) -> Iterator[st
         yield f"git switch {shlex.quote(branch)}"
     elif patch:
         yield f"git apply --index {shlex.quote(patch)}"
+    if state.turns and not isinstance(state.outcome, RunSucceeded):
+        yield f"tiny-backspace resume {state.run_id}"
     yield f"tiny-backspace show {state.run_id}"

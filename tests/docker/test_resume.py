@@ -1,0 +1,93 @@
+"""SIGKILL, then `resume`, as a user does it: the real program, a real container, a model on loopback."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.program import Finished, Program, git, make_repository
+from tests.servers.models import KEY, Asked, Call, Fault, ModelServer, Say, serving
+
+FILES = {"a.py": "x = 1\n", "b.txt": "one\ntwo\n", "old.txt": "bye\n"}
+WHY = {"description": "as asked"}
+SCRIPT = (
+    Say("I look.", "Hm.", (Call("1", "read", {"path": "a.py"}), Call("2", "glob", {"pattern": "*"}))),
+    Say("I write.", "", (Call("3", "write", {"path": "n/ä.txt", "content": "neu\n", **WHY}),)),
+    Say(
+        "I edit.",
+        "Now the text.",
+        (
+            Call("4", "edit", {"path": "b.txt", "old": "two", "new": "zwei", **WHY}),
+            Call("5", "bash", {"command": "rm old.txt; chmod +x a.py"}),
+        ),
+    ),
+    Say("I test.", "", (Call("6", "bash", {"command": "python3 a.py"}),)),
+    Say("All is done.", "That was it."),
+)
+
+
+def answer(asked: Asked) -> Say | Fault:
+    return SCRIPT[asked.turn - 1]
+
+
+def program(home: Path, server: ModelServer) -> Program:
+    home.mkdir()
+    return Program(home, {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.claude_url})
+
+
+def killed(tb: Program, repository: Path, kind: str, count: int) -> None:
+    """Run until that many events of that kind have come, then SIGKILL."""
+    process = tb.start("run", str(repository), "do it", "--agents", "claude", "-o", "jsonl")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    with process, process.stdout, process.stderr:
+        for line in process.stdout:
+            count -= json.loads(line)["type"] == kind
+            if not count:
+                process.send_signal(signal.SIGKILL)
+                break
+    assert process.returncode == -signal.SIGKILL
+
+
+def tree(repository: Path, done: Finished) -> str:
+    assert done.exit_code == 0, done.stderr + done.stdout[-2000:]
+    branch = done.lines[-1]["branch"]
+    found = git(repository, "rev-parse", f"{branch}^{{tree}}")
+    git(repository, "branch", "-D", branch)
+    return found
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A repository, and the tree that an undisturbed run makes of it."""
+    folder = tmp_path_factory.mktemp("whole")
+    repository = make_repository(folder / "r", FILES)
+    with serving(answer) as server:
+        tb = program(folder / "home", server)
+        done = tb.run("run", str(repository), "do it", "--agents", "claude", "-o", "jsonl")
+    return repository, tree(repository, done)
+
+
+@pytest.mark.parametrize(
+    ("kind", "count"),
+    [("repository", 1), ("tool_call", 5), ("model_turn", 4), ("model_turn", 5), ("work_saved", 1)],
+)
+def test_a_run_that_was_killed_comes_to_the_same_tree(
+    whole: tuple[Path, str], tmp_path: Path, kind: str, count: int
+) -> None:
+    repository, wanted = whole
+    with serving(answer) as server:
+        tb = program(tmp_path / "home", server)
+        killed(tb, repository, kind, count)
+        for left in git(repository, "branch", "--list", "tiny-backspace/*").split():
+            git(repository, "branch", "-D", left)
+
+        done = tb.run("resume", "-o", "jsonl")
+
+    assert server.refused == []
+    assert tree(repository, done) == wanted
+    (started,) = done.of("run_started")
+    assert (len(started["resumes"]), started["prompt"]) == (8, "do it")

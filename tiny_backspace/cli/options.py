@@ -1,0 +1,143 @@
+"""The options that `run` and `resume` share, each with its help."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+_AGENT, _CHANGE, _SANDBOX, _SHOWN = "Agent", "Change", "Sandbox", "Output"
+
+
+class Output(StrEnum):
+    AUTO = "auto"
+    LIVE = "live"
+    PLAIN = "plain"
+    JSONL = "jsonl"
+
+
+def _option(help: str, panel: str, *names: str, metavar: str | None = None) -> Any:  # noqa: A002, ANN401 - typer's own words
+    return typer.Option(
+        *names, help=help, rich_help_panel=panel, metavar=metavar, show_default=False
+    )
+
+
+Base: TypeAlias = Annotated[
+    str | None, _option("Start from this branch, tag or commit [HEAD].", _CHANGE)
+]
+Publish: TypeAlias = Annotated[
+    str | None,
+    _option(
+        "branch: leave a branch (default for local repositories). patch: only a file.",
+        _CHANGE,
+        metavar="branch|patch",
+    ),
+]
+AllowPath: TypeAlias = Annotated[
+    list[str] | None,
+    _option(
+        "Permit protected files, such as '.github/workflows/*'. Repeatable.",
+        _CHANGE,
+        metavar="GLOB",
+    ),
+]
+Verify: TypeAlias = Annotated[
+    str | None, _option("Run this in the sandbox when the agent is done.", _CHANGE, metavar="CMD")
+]
+VerifyAttempts: TypeAlias = Annotated[
+    int | None, _option("How often, with repairs in between [2].", _CHANGE, metavar="N")
+]
+VerifyTimeout: TypeAlias = Annotated[
+    str | None, _option("Time for it [10m].", _CHANGE, metavar="TIME")
+]
+Agents: TypeAlias = Annotated[
+    str | None,
+    _option(
+        "Who may answer, in order: name or name:model [claude,openai,dummy].",
+        _AGENT,
+        metavar="LIST",
+    ),
+]
+MaxTurns: TypeAlias = Annotated[
+    int | None, _option("Model turns at most [60].", _AGENT, metavar="N")
+]
+MaxToolCalls: TypeAlias = Annotated[
+    int | None, _option("Tool calls at most [200].", _AGENT, metavar="N")
+]
+MaxCost: TypeAlias = Annotated[
+    float | None, _option("US dollars to spend at most [5.00].", _AGENT, metavar="USD")
+]
+MaxTokens: TypeAlias = Annotated[
+    int | None, _option("Tokens read and written at most [10000000].", _AGENT, metavar="N")
+]
+Timeout: TypeAlias = Annotated[
+    str | None, _option("Time for the whole run [30m].", _AGENT, metavar="TIME")
+]
+CommandTimeout: TypeAlias = Annotated[
+    str | None, _option("Time for one command [120s].", _AGENT, metavar="TIME")
+]
+Cache: TypeAlias = Annotated[
+    bool | None,
+    _option(
+        "Answer what was asked before from a cache, for nothing.", _AGENT, "--cache/--no-cache"
+    ),
+]
+Image: TypeAlias = Annotated[
+    str | None, _option("Use this local image instead of our own.", _SANDBOX, metavar="NAME")
+]
+Memory: TypeAlias = Annotated[
+    str | None,
+    _option("Memory, files included [4g, or half the engine's].", _SANDBOX, metavar="SIZE"),
+]
+Disk: TypeAlias = Annotated[
+    str | None, _option("Room for the work tree [40% of memory].", _SANDBOX, metavar="SIZE")
+]
+Cpus: TypeAlias = Annotated[
+    float | None, _option("Processors [2, or 1.5 of two].", _SANDBOX, metavar="N")
+]
+Pids: TypeAlias = Annotated[
+    int | None, _option("Processes and threads at most [512].", _SANDBOX, metavar="N")
+]
+Runtime: TypeAlias = Annotated[
+    str | None,
+    _option("Container runtime of the engine, such as runsc.", _SANDBOX, metavar="NAME"),
+]
+OutputOption: TypeAlias = Annotated[
+    Output,
+    typer.Option(
+        "--output",
+        "-o",
+        help="live needs a terminal; jsonl is for programs.",
+        rich_help_panel=_SHOWN,
+    ),
+]
+Quiet: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Only the result, warnings and errors.", rich_help_panel=_SHOWN
+    ),
+]
+Verbose: TypeAlias = Annotated[
+    bool,
+    typer.Option(
+        "--verbose",
+        "-v",
+        help="Timings, host commands, tool results too.",
+        rich_help_panel=_SHOWN,
+    ),
+]
+EnvFile: TypeAlias = Annotated[
+    Path | None,
+    _option("Read settings and keys from this file of NAME=value.", _SHOWN, metavar="FILE"),
+]
+
+SETTINGS = frozenset(
+    (
+        "publish", "allow_path", "verify", "verify_attempts", "verify_timeout", "agents", "max_turns", "max_tool_calls",
+        "max_cost", "max_tokens", "timeout", "command_timeout", "cache", "image", "memory", "disk", "cpus", "pids",
+        "runtime",
+    )
+)  # fmt: skip
+"""The options that are settings, by their names there."""

@@ -1,0 +1,115 @@
+"""`resume`: go on with a run that ended early."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tiny_backspace.cli import options
+from tiny_backspace.cli.launch import Launch, launch
+from tiny_backspace.cli.options import Output
+from tiny_backspace.errors import UsageError
+from tiny_backspace.statedir import is_live, state_dir
+
+if TYPE_CHECKING:
+    from tiny_backspace.run import Resumed
+    from tiny_backspace.telemetry.turns import Task
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the program."""
+    app.command()(resume)
+
+
+def resume(
+    run: Annotated[
+        str, typer.Argument(metavar="RUN", help="The start of a run's id, or `last`.")
+    ] = "last",
+    publish: options.Publish = None,
+    allow_path: options.AllowPath = None,
+    verify: options.Verify = None,
+    verify_attempts: options.VerifyAttempts = None,
+    verify_timeout: options.VerifyTimeout = None,
+    agents: options.Agents = None,
+    max_turns: options.MaxTurns = None,
+    max_tool_calls: options.MaxToolCalls = None,
+    max_cost: options.MaxCost = None,
+    max_tokens: options.MaxTokens = None,
+    timeout: options.Timeout = None,
+    command_timeout: options.CommandTimeout = None,
+    cache: options.Cache = None,
+    image: options.Image = None,
+    memory: options.Memory = None,
+    disk: options.Disk = None,
+    cpus: options.Cpus = None,
+    pids: options.Pids = None,
+    runtime: options.Runtime = None,
+    output: options.OutputOption = Output.AUTO,
+    quiet: options.Quiet = False,
+    verbose: options.Verbose = False,
+    env_file: options.EnvFile = None,
+) -> None:
+    """Go on with a run that crashed, was killed, reached a limit or failed.
+
+    It goes on from the last turn that was completed, with the conversation and the change as they
+    were then, on the same base commit, in a new sandbox, as a new run. The options of the first run
+    hold, unless given anew; its limits are counted from the beginning.
+
+    \b
+    Examples:
+      tiny-backspace resume last
+      tiny-backspace resume 3f2a --max-turns 100 --max-cost 10
+      tiny-backspace resume last --agents openai
+      tiny-backspace resume last --allow-path '.github/workflows/*'
+    """  # noqa: D301 - \b keeps the lines of an example apart
+    flags = {k: v for k, v in locals().items() if k in options.SETTINGS}
+    task, resumed = _earlier(run)
+    launch(
+        Launch(
+            task.repo,
+            task.prompt,
+            task.base,
+            _again(task.flags, flags),
+            env_file,
+            Output(output),
+            quiet=quiet,
+            verbose=verbose,
+            resumed=resumed,
+        )
+    )
+
+
+def _again(before: Any, now: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - whatever the options were
+    return {**before, **{k: v for k, v in now.items() if v not in (None, [], ())}}
+
+
+def _earlier(prefix: str) -> tuple[Task, Resumed]:
+    """What the run was asked for, and its work.
+
+    Raises:
+        UsageError: there is no such run, or nothing to go on with.
+    """
+    from tiny_backspace.repo.mirror import Base
+    from tiny_backspace.run import Resumed
+    from tiny_backspace.telemetry.store import History
+    from tiny_backspace.telemetry.turns import resumable
+
+    folder = state_dir(os.environ)
+    path = folder / "history.db"
+    with History(path) as history:
+        run_id = history.find(prefix)
+        row = history.run(run_id, is_live=lambda other: is_live(folder, other))
+    if row is not None and row.status == "running":
+        raise UsageError(f"run {run_id} is still going on")
+    if row is not None and row.status == "succeeded":
+        raise UsageError(f"run {run_id} is done: there is nothing to go on with")
+    found = resumable(path, run_id)
+    if found is None or found[0].base is None:
+        raise UsageError(
+            f"run {run_id} ended before its repository was known: there is nothing to go on with",
+            hint="Run it again with `tiny-backspace run`.",
+        )
+    task, work = found
+    return task, Resumed(run_id, Base(str(task.base), task.branch), work)

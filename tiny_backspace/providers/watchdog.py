@@ -1,0 +1,87 @@
+"""Ends a model's answer that has gone silent or takes too long.
+
+Neither closing a response from another thread nor its read timeout is enough: the first does not wake
+the reader, the second is satisfied by a byte now and then. So the socket beneath is shut down.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Generator
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from time import monotonic
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    import httpx2
+
+_AGAIN = 0.5  # seconds; a response that comes just after the end is hung up too
+
+
+class Watch:
+    """What is known of a watched call. `ended` is why it was hung up: silence, or its time being over."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self.heard = clock()
+        self.ended: Literal["idle", "over"] | None = None
+
+    def alive(self) -> None:
+        """Something was heard just now."""
+        self.heard = self._clock()
+
+
+@contextmanager
+def watched(
+    hang_up: Callable[[], None],
+    *,
+    idle: float,
+    until: float,
+    clock: Callable[[], float] = monotonic,
+) -> Generator[Watch]:
+    """Hang up once nothing was heard for `idle` seconds, or at `until` (as `clock` has it).
+
+    What the reader raises then is up to its library, and it may be nothing at all: ask `ended`.
+    `hang_up` is called in another thread, possibly more than once.
+    """
+    watch, done = Watch(clock), Event()
+
+    def guard() -> None:
+        while not done.wait(max(0.0, min(watch.heard + idle, until) - clock())):
+            now = clock()
+            if now >= until:
+                watch.ended = "over"
+            elif now >= watch.heard + idle:
+                watch.ended = "idle"
+            else:
+                continue
+            hang_up()
+            break
+        while not done.wait(_AGAIN):
+            hang_up()
+
+    thread = Thread(target=guard, name="model-watchdog", daemon=True)
+    thread.start()
+    try:
+        yield watch
+    finally:
+        done.set()
+        thread.join()
+
+
+def hang_up(response: httpx2.Response) -> Callable[[], None]:
+    """What wakes whoever reads this response, at once and from any thread.
+
+    It does nothing where there is no socket, as with a transport in memory, or none any more.
+    """
+
+    def shut_down() -> None:
+        stream = response.extensions.get("network_stream")
+        under = None if stream is None else stream.get_extra_info("socket")
+        if isinstance(under, socket.socket):
+            with suppress(OSError):
+                # a TLS socket's own shutdown would let the reader go on with the encrypted bytes
+                socket.socket.shutdown(under, socket.SHUT_RDWR)
+
+    return shut_down
