@@ -91,7 +91,9 @@ class Job:
     def go(self) -> Ran:
         records: list[Record] = []
         folded, redact = Folded(), redactor(self.secrets)
-        recorder = Recorder(self.run_id, (folded, records.append, self.listener), clock=ticking(), redact=redact)
+        recorder = Recorder(
+            self.run_id, (folded, records.append, self.listener), clock=ticking(), redact=redact
+        )
         folder = self.folder / ("run" if self.run_id == RUN else self.run_id)
         (folder / "home").mkdir(parents=True)
         delivery = Delivery(self.run_id, self.prompt, self.branch, self.allow, IDENTITY, redact)

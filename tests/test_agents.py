@@ -10,7 +10,16 @@ from pydantic import SecretStr
 
 from tests.pipeline import Job, Ran
 from tests.program import git
-from tests.servers.fifteen import PROMPT, TURNS, Answer, Failing, answer, done, make
+from tests.servers.fifteen import (
+    DONE,
+    PROMPT,
+    TURNS,
+    Answer,
+    Failing,
+    answer,
+    done,
+    make,
+)
 from tests.servers.models import KEY, Fault, ModelServer, serving
 from tests.servers.script import Dialect
 from tiny_backspace.entries import Entry
@@ -90,39 +99,33 @@ def test_fifteen_turns_with_all_tools_become_a_branch(
     assert {(turn.input_tokens, turn.output_tokens, turn.cached_tokens) for turn in turns} == {
         (100, 20, 25)
     }
-    assert [edit.filepath for edit in result.of(FileEdited)] == [
-        "src/words.py", "src/app.py", "docs/guide.md", "README.md", "src/app.py", "docs/changes.md",
-    ]  # fmt: skip
+    edited = dict.fromkeys(edit.filepath for edit in result.of(FileEdited))
+    assert set(edited) >= set(DONE) - {".gitignore", "numbers.txt"}
     assert "This is step 4." in [thought.message for thought in result.of(AgentThought)]
 
 
 @pytest.mark.parametrize("turn", range(1, TURNS + 1))
 @pytest.mark.parametrize("first", ["claude", "openai"])
-def test_after_a_failure_that_passes_the_same_model_goes_on(
+def test_the_work_is_the_same_whatever_fails_in_whichever_turn(
     first: Dialect, turn: int, repository: Path, tree: str, tmp_path: Path
 ) -> None:
-    fault = AGAIN[turn % len(AGAIN)]
-    result, server = ran(Failing(first, turn, fault), first, repository, tmp_path)
-    assert tree_of(result, repository) == tree
-    expected = [*range(1, turn + 1), *range(turn, TURNS + 1)]
-    assert [(a.dialect, a.turn) for a in server.requests] == [(first, n) for n in expected]
-    assert [(retry.provider, retry.attempt) for retry in result.of(Retry)] == [(first, 1)]
-    assert result.of(ProviderReplaced) == []
-
-
-@pytest.mark.parametrize("turn", range(1, TURNS + 1))
-@pytest.mark.parametrize("first", ["claude", "openai"])
-def test_after_a_failure_for_good_the_other_model_goes_on_in_the_same_turn(
-    first: Dialect, turn: int, repository: Path, tree: str, tmp_path: Path
-) -> None:
-    other = OTHER[first]
-    failing = Failing(first, turn, Fault("status", 401), times=None)
+    """In `turn` a failure that passes: the same model goes on. In the next one, a key that is
+    refused from then on: the other model goes on in that very turn, with what the first has begun.
+    After the last turn comes the first one: there the other model does it all, and trips in the last.
+    """
+    fault, last = AGAIN[turn % len(AGAIN)], turn % TURNS + 1
+    failing = Failing(once=(turn, fault), for_good=(first, last))
     result, server = ran(failing, first, repository, tmp_path)
+
     assert tree_of(result, repository) == tree
-    mine = [(first, n) for n in range(1, turn + 1)]
-    theirs = [(other, n) for n in range(turn, TURNS + 1)]
-    assert [(asked.dialect, asked.turn) for asked in server.requests] == [*mine, *theirs]
+    expected: list[tuple[Dialect, int]] = []
+    for n in range(1, TURNS + 1):
+        expected += [(first, n)] if n == last else []
+        expected += [(first if n < last else OTHER[first], n)] * (2 if n == turn else 1)
+    assert [(asked.dialect, asked.turn) for asked in server.requests] == expected
+    going_on = first if turn < last else OTHER[first]
+    assert [(retry.provider, retry.attempt) for retry in result.of(Retry)] == [(going_on, 1)]
     (replaced,) = result.of(ProviderReplaced)
-    assert (replaced.failed, replaced.next, replaced.turn) == (first, other, turn)
+    assert (replaced.failed, replaced.next, replaced.turn) == (first, OTHER[first], last)
     assert "key" in replaced.reason
     assert KEY not in "".join(record.model_dump_json() for record in result.records)

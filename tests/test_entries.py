@@ -234,10 +234,10 @@ def test_an_agent_is_a_name_and_the_model_is_all_that_follows(
 
 @pytest.mark.parametrize("agent", ["ollama", "ollama:"])
 def test_a_provider_without_a_model_must_be_given_one(agent: str) -> None:
-    with pytest.raises(UsageError, match="which model of ollama") as raised:
+    with pytest.raises(UsageError, match="ollama has no model") as raised:
         chosen(load({}, {}, NOWHERE).providers, agent)
 
-    assert raised.value.hint == "Name it: --agents ollama:MODEL"
+    assert raised.value.hint == "Name one: --agents ollama:MODEL"
 
 
 @pytest.mark.parametrize("agent", ["nobody", "nobody:m", "Claude", "", ":m"])

@@ -12,7 +12,7 @@ import pytest
 from tests.pipeline import Job, Ran, bash, says, write
 from tests.program import git, make_repository
 from tiny_backspace.agent.budget import Limits
-from tiny_backspace.conversation import Assistant, Message, Reply, Text, ToolCall, ToolResult, User
+from tiny_backspace.conversation import Assistant, Message, Reply, ToolCall, ToolResult, User
 from tiny_backspace.events import Emit, Record, RunStarted
 from tiny_backspace.providers.interface import ModelRequest
 from tiny_backspace.repo.mirror import Base
@@ -24,7 +24,9 @@ AGAIN = "9f8e7d6c"
 FILES = {"a.py": "x = 1\n", "b.txt": "one\ntwo\n", "gone.txt": "bye\n", "d/run.sh": "echo\n"}
 EDIT = {"path": "b.txt", "old": "two", "new": "zwei", "description": "german"}
 SCRIPT = (
-    says("I look", ToolCall("1", "read", {"path": "a.py"}), ToolCall("2", "grep", {"pattern": "o"})),
+    says(
+        "I look", ToolCall("1", "read", {"path": "a.py"}), ToolCall("2", "grep", {"pattern": "o"})
+    ),
     says("I write", write("new/ä.txt", "neu\n")),
     says("I edit", ToolCall("4", "edit", EDIT), bash("chmod +x d/run.sh && rm gone.txt", "5")),
     says("I make a mess", bash("printf '\\0\\1' > bin.dat; ln -s a.py link", "6")),
@@ -47,7 +49,9 @@ class Stateless:
         assert said == list(SCRIPT[: len(said)]), "what was said before is not what came back"
         assert _answered(request.conversation), "a call without its result"
         message = SCRIPT[len(said)]
-        return Reply(message, "tool_use" if message.tool_calls else "end_turn", self.name, self.model)
+        return Reply(
+            message, "tool_use" if message.tool_calls else "end_turn", self.name, self.model
+        )
 
 
 def _answered(conversation: tuple[Message, ...]) -> bool:

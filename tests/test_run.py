@@ -11,7 +11,7 @@ from tests.fakes import ScriptedProvider
 from tests.pipeline import RUN, Job, bash, says, write
 from tests.program import git, make_repository, snapshot
 from tiny_backspace.agent.budget import Limits
-from tiny_backspace.conversation import Assistant, Message, Reply, Text, User
+from tiny_backspace.conversation import Assistant, Reply, Text, User
 from tiny_backspace.errors import ProviderError, SandboxLost, Stopped
 from tiny_backspace.events import (
     Emit,

@@ -267,6 +267,20 @@ def test_files_beyond_a_size_and_a_number_are_not_read(make: Make) -> None:
     assert checked.problems[0].startswith("b000.json:1: ")
 
 
+# A clock that moves by a tenth of a second each time the script looks at it.
+HASTY = """
+import itertools, subprocess, time
+time.monotonic = map(0.1 .__mul__, itertools.count()).__next__
+"""
+
+
+def test_what_is_not_parsed_in_time_is_left_and_the_rest_is_told(make: Make) -> None:
+    checked = make({}).check({f"{n:03}.json": "(" for n in range(150)}, HASTY)
+
+    assert 20 < checked.files < 150
+    assert len(checked.problems) == 20
+
+
 STAND_IN = """
 import sys, types
 class Mark: line = 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
+from time import monotonic
 from typing import Protocol
 
 from tiny_backspace.conversation import Message
@@ -19,7 +20,7 @@ from tiny_backspace.sandbox.interface import Sandbox
 from tiny_backspace.telemetry.turns import Checkpoint
 
 _TIME = 60.0  # seconds for one taking out
-_RESCUE = 1.0  # an interrupted run ends within two
+_RESCUE = 1.7  # an interrupted run ends within two or so
 
 
 class Turns(Protocol):
@@ -64,21 +65,28 @@ class Bench:
         self._idle.wait()
         if acted:
             self._patch = None
-        self._idle.clear()
-        threading.Thread(
+        keeping = threading.Thread(
             target=self._keep, args=(conversation,), name="keep-turn", daemon=True
-        ).start()
+        )
+        try:
+            self._idle.clear()
+            keeping.start()
+        except BaseException:  # a signal came in between
+            if not keeping.is_alive():
+                self._idle.set()
+            raise
 
-    def latest(self, *, timeout: float = _TIME) -> Patch:
+    def latest(self, *, timeout: float = 2 * _TIME) -> Patch:
         """What the agent has done by now; told in an event.
 
         Raises:
             AgentError: it cannot be taken out (in time).
             RepoError: the host has no room for it.
         """
-        if not self._idle.wait(timeout + _TIME if timeout == _TIME else timeout):
-            raise AgentError("it takes too long")
-        patch = self._current(timeout)
+        until = monotonic() + timeout
+        if not self._idle.wait(timeout):
+            raise AgentError(f"the change could not be taken out of the sandbox in {timeout:g} s")
+        patch = self._current(max(0.1, until - monotonic()))
         where = str(self._target) if patch.size else ""
         if where != self._told:
             self._told = where

@@ -72,7 +72,8 @@ Message: TypeAlias = User | Assistant
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens. `input_tokens` is everything that was read: what came from a cache (`cached_tokens`) and
-    what was written to one (`cache_write_tokens`, whose price is another one) included."""
+    what was written to one (`cache_write_tokens`, whose price is another one) included.
+    """
 
     input_tokens: int = 0
     output_tokens: int = 0

@@ -225,6 +225,7 @@ def _put_down(
             turns=state.turns,
             cost_usd=state.cost_usd,
             replaced=state.replaced,
+            resumes=state.resumes,
         ),
         files=tuple(
             proposal.FileLines(_shown(f.path), f.insertions, f.deletions) for f in numstat.files

@@ -149,7 +149,5 @@ def chosen(entries: Mapping[str, Entry], agent: str) -> Entry:
         prices = entry.prices if same else None
         entry = entry.model_copy(update={"model": model, "prices": prices})
     if entry.model is None:
-        raise UsageError(
-            f"which model of {name} shall answer?", hint=f"Name it: --agents {name}:MODEL"
-        )
+        raise UsageError(f"{name} has no model of its own", hint=f"Name one: --agents {name}:MODEL")
     return entry

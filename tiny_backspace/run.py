@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from tiny_backspace.agent.facts import Facts, look
 from tiny_backspace.agent.budget import Budget, Limits
+from tiny_backspace.agent.facts import Facts, look
 from tiny_backspace.agent.loop import Agent, solve
 from tiny_backspace.agent.prompt import opening, system
 from tiny_backspace.agent.tools import Toolbox

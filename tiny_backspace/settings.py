@@ -113,7 +113,10 @@ def load(
         for key, (value, origin) in layer.items():
             merged[key], origins[key] = value, origin
     try:
-        return _with_variables(Settings.model_validate(merged), {**named, **environment})
+        return _with_variables(
+            Settings.model_validate(merged),
+            {**named, **{k: v for k, v in environment.items() if v}},
+        )
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key, *within = map(str, first["loc"])
@@ -135,13 +138,16 @@ def _with_variables(settings: Settings, variables: Mapping[str, str]) -> Setting
         key = _variable(entry.key_variable, variables)
         url = _variable(entry.base_url_variable, variables) or entry.base_url
         fields = entry.model_dump(exclude={"key"}) | {"base_url": url, "key": key}
-        found[name] = Entry.model_validate(fields)
+        try:
+            found[name] = Entry.model_validate(fields)
+        except ValidationError:  # what the file has was validated: it is the variable
+            raise UsageError(f"{entry.base_url_variable}: that is no http address") from None
     return settings.model_copy(update={"providers": found})
 
 
 def _variable(name: str | None, variables: Mapping[str, str]) -> str | None:
     """Its value; a variable of our own, with the prefix, wins over the usual one."""
-    return (variables.get(PREFIX + name) or variables.get(name)) if name else None
+    return (variables.get(PREFIX + name) or variables.get(name) or None) if name else None
 
 
 def docker_host(environment: Mapping[str, str]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Generator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -35,6 +35,7 @@ from tiny_backspace.sandbox.container import Wish
 from tiny_backspace.sandbox.interface import Sandbox
 from tiny_backspace.settings import PROMPT_LIMIT, Settings, secrets
 from tiny_backspace.statedir import cache_dir, hold, is_live, owner_id, private_dir, state_dir
+from tiny_backspace.telemetry.database import HistoryError
 from tiny_backspace.telemetry.store import History
 from tiny_backspace.telemetry.turns import Task, Turns
 from tiny_backspace.verification import Verification
@@ -114,7 +115,10 @@ def execute(
             with _parts(
                 settings, environment, run_id, lambda: folded.state, journal, emit
             ) as parts:
-                return run(request, parts, emit)
+                closing = run(request, parts, emit)
+            with suppress(HistoryError):  # it is a private file, and the work is done
+                journal.forget()
+            return closing
 
         code = concluded(
             pipeline,

@@ -24,7 +24,7 @@ def test_the_last_turn_is_done_and_no_other_is_paid_for() -> None:
 
     assert sorted(sandbox.files) == ["0", "1", "2"]
     assert len(provider.asked) == 3
-    assert raised.value.hint == "Raise --max-turns."
+    assert raised.value.hint == "To go on from here: tiny-backspace resume last --max-turns N"
 
 
 def test_tool_calls_are_counted_over_all_turns() -> None:

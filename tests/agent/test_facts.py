@@ -256,6 +256,11 @@ def test_an_exact_path_comes_before_a_name_and_that_before_words() -> None:
     assert at[0] < at[1] < found.index("src/shop/auth/session.py")
 
 
+def test_a_path_that_is_named_does_not_bring_its_neighbours() -> None:
+    session = ["src/shop/auth/session.py", "tests/test_session.py"]
+    assert likely(PATHS, "Fix src/shop/auth/session.py") == session
+
+
 def test_rare_words_count_more_than_common_ones() -> None:
     assert likely(PATHS, "the page of the tokens")[0] == "src/shop/auth/tokens.py"
 

@@ -1,3 +1,5 @@
+from __future__ import annotations
+
 from typing import Any
 
 import pytest
@@ -169,7 +171,7 @@ def test_edit_changes_the_one_place_and_shows_the_difference() -> None:
     done = use(
         sandbox, "edit", events, path="a.py", old="x = 1\ny", new="x = 3\ny", description="Three"
     )
-    assert answered(done) == "edited a.py"
+    assert answered(done) == "edited a.py\n     1\tx = 3\n     2\ty = 2"
     assert sandbox.files["a.py"] == b"x = 3\r\ny = 2\r\n"
     (edited,) = (event for event in events if isinstance(event, FileEdited))
     assert (edited.operation, edited.description) == ("modify", "Three")
@@ -179,7 +181,10 @@ def test_edit_changes_the_one_place_and_shows_the_difference() -> None:
 def test_edit_replaces_all_places_only_when_told() -> None:
     sandbox = FakeSandbox({"a": "x x x"})
     wanted: dict[str, Any] = {"path": "a", "old": "x", "new": "y", "description": "d"}
-    assert "3 times" in refused(use(sandbox, "edit", **wanted))
+    assert refused(use(sandbox, "edit", **wanted)) == (
+        "a contains that text 3 times (line 1); "
+        "give more of the lines around it, or set replace_all"
+    )
     assert sandbox.files["a"] == b"x x x"
     assert answered(use(sandbox, "edit", **wanted, replace_all=True)) == "edited a in 3 places"
     assert sandbox.files["a"] == b"y y y"
@@ -187,9 +192,80 @@ def test_edit_replaces_all_places_only_when_told() -> None:
 
 def test_edit_names_the_closest_line_when_the_text_is_not_there() -> None:
     sandbox = FakeSandbox({"a": "def f():\n    return helo\n"})
-    said = refused(use(sandbox, "edit", path="a", old="  return hello", new="x", description="d"))
-    assert said.startswith("a does not contain that text")
-    assert said.endswith("is 2:\n    return helo")
+    wanted: dict[str, Any] = {"path": "a", "old": "  return hello", "new": "x", "description": "d"}
+    assert refused(use(sandbox, "edit", **wanted)) == (
+        "a does not contain that text: read it and copy the lines exactly; "
+        "the closest is line 2:\n     2\t    return helo\n"
+        "line 2 differs from old in the text: there '    return helo', in old '  return hello'"
+    )
+    said = refused(use(sandbox, "edit", **wanted, replace_all=True))
+    assert said.startswith("a does not contain that text (replace_all takes it to the letter only)")
+
+
+def test_edit_of_a_near_miss_says_what_was_different_and_shows_what_stands_there_now() -> None:
+    sandbox, events = FakeSandbox({"a.py": "if x:\n\tif y:\n\t\tf()\n"}), Emitted()
+    done = use(
+        sandbox, "edit", events, path="a.py", description="Do g",
+        old="    if y:\n        f()\n", new="    if y:\n        g()\n",
+    )  # fmt: skip
+    assert answered(done) == (
+        "edited a.py\n"
+        "old is not there to the letter; the one place like it was taken (the text there is indented with "
+        "tabs, old with spaces), and new was written as the file is there:\n"
+        "     1\tif x:\n     2\t\tif y:\n     3\t\t\tg()"
+    )
+    assert sandbox.files["a.py"] == b"if x:\n\tif y:\n\t\tg()\n"
+    (edited,) = (event for event in events if isinstance(event, FileEdited))
+    assert edited.diff.endswith("-\t\tf()\n+\t\tg()\n")
+
+
+def test_edit_never_chooses_between_two_near_misses() -> None:
+    sandbox = FakeSandbox({"a": "\tf()\nx\n  f()\n"})
+    said = refused(use(sandbox, "edit", path="a", old="    f()\n", new="g\n", description="d"))
+    assert said == (
+        "a does not contain that text to the letter, and more than one place is like it (from lines 1, 3: "
+        "the text there is indented with tabs, old with spaces); "
+        "give more of the lines around it, as they are there"
+    )
+    assert sandbox.files["a"] == b"\tf()\nx\n  f()\n"
+
+
+def test_edit_refuses_new_lines_whose_indentation_does_not_follow() -> None:
+    sandbox = FakeSandbox({"a": "\t\tf()\n"})
+    said = refused(
+        use(sandbox, "edit", path="a", old="    f()", new="    if x:\n        f()", description="d")
+    )
+    assert "nothing was changed: the text there is indented with tabs, old with spaces" in said
+    assert said.endswith("there '\\t\\tf()', in old '    f()'")
+    assert sandbox.files["a"] == b"\t\tf()\n"
+
+
+def test_an_edit_of_bytes_that_read_cannot_show_is_sent_to_bash() -> None:
+    sandbox = FakeSandbox({"a": b"caf\xe9 = 1\nx = 2\n", "b": "caf\ufffd = 1\n"})
+    shown = answered(use(sandbox, "read", path="a", limit=1)).split("\n")[0].split("\t")[1]
+    for old, new, which in [(shown, "y", "old"), ("x = 2", f"x = 2\n{shown}", "new")]:
+        assert refused(use(sandbox, "edit", path="a", old=old, new=new, description="d")) == (
+            f"a is not UTF-8: the \ufffd in {which} stands for bytes that read cannot show. "
+            "Change those lines with bash (sed, iconv or a script)"
+        )
+    assert answered(use(sandbox, "edit", path="a", old="x = 2", new="x = 3", description="d"))
+    assert sandbox.files["a"] == b"caf\xe9 = 1\nx = 3\n"
+    assert answered(use(sandbox, "edit", path="b", old=shown, new="y", description="d"))
+    assert sandbox.files["b"] == b"y\n"
+
+
+def test_the_closest_lines_of_a_binary_file_are_not_shown() -> None:
+    sandbox = FakeSandbox({"a": b"\0\1 text = 1\n"})
+    said = refused(use(sandbox, "edit", path="a", old="text = 2", new="x", description="d"))
+    assert said == "a does not contain that text: read it and copy the lines exactly"
+
+
+def test_the_answer_to_a_long_edit_is_short() -> None:
+    sandbox = FakeSandbox({"a": "x\n"})
+    new = "\n".join(f"{n} {'long ' * 100}" for n in range(1000))
+    said = answered(use(sandbox, "edit", path="a", old="x", new=new, description="d"))
+    assert "[989 lines not shown]" in said
+    assert len(said) < 3000
 
 
 def test_edit_needs_a_difference() -> None:

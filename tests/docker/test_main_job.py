@@ -266,7 +266,7 @@ def test_a_stopped_run_leaves_no_container_and_loses_no_work(
     assert f'"error":"{kind}"' in last
     assert containers(program) == []
     if "tool_result" in until:
-        assert "change.patch" in last
+        assert "change.patch" in last, said[-5000:]
 
 
 def test_leftovers_of_a_killed_run_go_with_the_next_one(program: Program, repository: Path) -> None:

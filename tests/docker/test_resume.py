@@ -14,7 +14,9 @@ from tests.servers.models import KEY, Asked, Call, Fault, ModelServer, Say, serv
 FILES = {"a.py": "x = 1\n", "b.txt": "one\ntwo\n", "old.txt": "bye\n"}
 WHY = {"description": "as asked"}
 SCRIPT = (
-    Say("I look.", "Hm.", (Call("1", "read", {"path": "a.py"}), Call("2", "glob", {"pattern": "*"}))),
+    Say(
+        "I look.", "Hm.", (Call("1", "read", {"path": "a.py"}), Call("2", "glob", {"pattern": "*"}))
+    ),
     Say("I write.", "", (Call("3", "write", {"path": "n/ä.txt", "content": "neu\n", **WHY}),)),
     Say(
         "I edit.",

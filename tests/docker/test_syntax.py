@@ -47,19 +47,20 @@ def looked(changed: tuple[DockerSandbox, str], files: dict[str, str]) -> SyntaxC
     return check(sandbox, base, lambda _: None)
 
 
-def test_the_image_parses_all_languages_but_yaml(changed: tuple[DockerSandbox, str]) -> None:
+def test_the_image_parses_all_the_languages(changed: tuple[DockerSandbox, str]) -> None:
     checked = looked(
         changed,
         {
             "a.py": "def f(:\n", "a.json": "{,}", "a.toml": "a =\n", "a.sh": "if\n",
             "a.js": "let x = 1\nlet y = ;\n", "a.mjs": "import a from 'b'\nlet a = 1\n",
-            "a.cjs": "\nimport a from 'b'\n", "a.yaml": "a: [",
+            "a.cjs": "\nimport a from 'b'\n", "a.yaml": "a: ]\n",
         },
     )  # fmt: skip
 
-    assert checked.files == 7
+    assert checked.files == 8
     assert {problem.split(" ")[0] for problem in checked.problems} == {
         "a.py:1:", "a.json:1:", "a.toml:1:", "a.sh:2:", "a.js:2:", "a.mjs:2:", "a.cjs:2:",
+        "a.yaml:1:",
     }  # fmt: skip
 
 
@@ -104,15 +105,6 @@ def test_no_script_is_run(changed: tuple[DockerSandbox, str]) -> None:
 
     assert checked.files == 3
     assert not changed[0].call(["test", "-e", "/tmp/ran"]).ok
-
-
-def test_two_hundred_scripts_are_parsed_within_the_time(
-    changed: tuple[DockerSandbox, str],
-) -> None:
-    checked = looked(changed, {f"f{n}.mjs": f"export const a = {n}\n" for n in range(200)})
-
-    assert checked.ok
-    assert checked.files > 0
 
 
 def test_an_image_without_python_is_no_obstacle(engine: Engine, opener: Opener) -> None:

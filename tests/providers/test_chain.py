@@ -108,6 +108,18 @@ def test_a_conversation_that_is_too_long_is_nobodys_failure() -> None:
     assert (chain.name, second.asked, said) == ("a", [], [])
 
 
+def test_a_next_one_with_a_smaller_window_is_not_asked_what_it_cannot_take() -> None:
+    second = ScriptedProvider(DONE, name="b")
+    second.window = 1000
+    chain = Fallback(ScriptedProvider(ProviderError("gone"), name="a"), second)
+
+    with pytest.raises(ContextOverflow, match="too long for b"):
+        chain.reply(ModelRequest("", ASKED, tokens=1001), lambda _: None)
+
+    assert (second.asked, chain.name) == ([], "b")
+    assert chain.reply(ModelRequest("", ASKED, tokens=999), lambda _: None).provider == "b"
+
+
 def test_nobody_else_is_asked_when_the_time_is_over() -> None:
     second = ScriptedProvider(DONE, name="b")
     chain = Fallback(ScriptedProvider(ProviderError("late"), name="a"), second, clock=lambda: 5.0)

@@ -302,7 +302,7 @@ def test_what_breaks_after_the_reason_to_stop_does_not_take_the_answer_back() ->
 def test_each_fault_is_worth_another_try_or_is_not(
     answer: httpx2.Response | Exception, outcome: type[ProviderError]
 ) -> None:
-    with pytest.raises(ProviderError, match="^ollama") as raised:
+    with pytest.raises(ProviderError, match=r"^ollama") as raised:
         Chat(entry("chat"), transport=Server(answer)).reply(request(), nobody)
     assert type(raised.value) is outcome
 
@@ -313,7 +313,10 @@ def test_a_server_that_answers_with_something_else_is_told_of() -> None:
         Chat(entry("chat"), transport=Server(page)).reply(request(), nobody)
 
 
-def test_a_server_that_is_not_there_is_named_with_its_address() -> None:
+def test_a_server_that_is_not_there_is_named_with_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     closed = entry("chat", base_url="http://127.0.0.1:1/v1")
     with pytest.raises(
         ProviderBusy, match=r"^ollama: nobody answers at http://127\.0\.0\.1:1/v1$"

@@ -209,7 +209,7 @@ def test_a_message_has_the_status_the_words_and_the_request() -> None:
 @pytest.mark.parametrize("status", [401, 403])
 def test_a_refused_key_names_its_variable(status: int) -> None:
     error = translated(status_error(status), ENTRY)
-    assert "the key of claude was refused" in str(error)
+    assert "claude: the key was refused" in str(error)
     assert "ANTHROPIC_API_KEY" in (error.hint or "")
 
 

@@ -301,9 +301,9 @@ def test_work_that_another_provider_began_is_left_as_it_stands() -> None:
         User((ToolResult("toolu_1", "created a"),)),
     ]
     reply = ask(conversation)
-    assert reply.stop == "end_turn"
+    assert reply.stop == "unfinished"
     assert not reply.message.tool_calls
-    assert "stands as it is" in reply.message.said
+    assert "not finished" in reply.message.said
 
 
 def test_a_provider_that_only_talked_before_leaves_all_the_work_to_it() -> None:

@@ -51,6 +51,11 @@ USAGE = {
 }  # fmt: skip
 
 
+@pytest.fixture(autouse=True)
+def _no_proxy_to_ourselves(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+
+
 def message(text: str, kind: str = "output_text") -> dict[str, Any]:
     content = [{"type": kind, "refusal" if kind == "refusal" else "text": text, "annotations": []}]
     return {"type": "message", "id": "msg_1", "role": "assistant", "content": content, "phase": "commentary"}  # fmt: skip
@@ -359,7 +364,7 @@ def test_a_key_that_fits_in_no_header_is_told_of_and_not_shown(key: str) -> None
 
 def test_a_proxy_that_is_none_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ALL_PROXY", "ftp://proxy.test")
-    with pytest.raises(ProviderError, match="openai cannot be asked: .*proxy"):
+    with pytest.raises(ProviderError, match=r"openai cannot be asked: .*proxy"):
         OpenAI(entry()).reply(request(), nobody)
 
 
@@ -376,19 +381,22 @@ def stalling(sent: bytes) -> Generator[str]:
     head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
 
     def serve() -> None:
-        connection, _ = listener.accept()
-        with connection:
-            connection.recv(65536)
-            connection.sendall(head + sent)
-            with suppress(OSError):
+        with suppress(OSError):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(head + sent)
                 while connection.recv(65536):
                     pass
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(5)
         thread = threading.Thread(target=serve)
         thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        finally:
+            thread.join()
 
 
 def test_a_silent_server_is_hung_up() -> None:

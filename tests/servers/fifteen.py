@@ -99,22 +99,20 @@ def answer(asked: Asked) -> Say:
 
 @dataclass
 class Failing:
-    """The script, with one failure: at `turn`, asked of `dialect`, `times` times or for ever."""
+    """The script, with failures: `once` in that turn, whoever is asked, and `for_good` from a turn on
+    for one of them: his key is refused."""
 
-    dialect: Dialect
-    turn: int
-    fault: Fault
-    times: int | None = 1
-    _told: int = 0
+    once: tuple[int, Fault] | None = None
+    for_good: tuple[Dialect, int] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, asked: Asked) -> Say | Fault:
-        if asked.dialect != self.dialect or asked.turn < self.turn:
-            return answer(asked)
+        if self.for_good and asked.dialect == self.for_good[0] and asked.turn >= self.for_good[1]:
+            return Fault("status", 401)
         with self._lock:
-            self._told += 1
-            if self.times is None or self._told <= self.times:
-                return self.fault
+            if self.once and asked.turn == self.once[0]:
+                (_, fault), self.once = self.once, None
+                return fault
         return answer(asked)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,69 +12,18 @@ import httpx2
 import openai
 import pytest
 
-from tests.servers.models import KEY, Asked, Call, Fault, ModelServer, Say, serving
-
-CALLS = (Call("call_1", "read", {"path": "a.py"}), Call("call_2", "glob", {"pattern": "*.py"}))
-SAY = Say("Let me see the two of them.", "The user wants to see two things.", CALLS)
-TOOL = {"type": "object", "properties": {}}
-QUESTION = [{"role": "user", "content": "Show me."}]
-
-
-@contextmanager
-def claude(server: ModelServer, key: str = KEY) -> Generator[anthropic.Anthropic]:
-    with anthropic.Anthropic(
-        api_key=key, base_url=server.claude_url, max_retries=0, timeout=httpx2.Timeout(5)
-    ) as client:
-        yield client
-
-
-@contextmanager
-def gpt(server: ModelServer, key: str = KEY) -> Generator[openai.OpenAI]:
-    with openai.OpenAI(
-        api_key=key, base_url=server.openai_url, max_retries=0, timeout=httpx2.Timeout(5)
-    ) as client:
-        yield client
-
-
-def messages(client: anthropic.Anthropic, **more: Any) -> anthropic.types.Message:
-    asked: dict[str, Any] = {
-        "model": "claude-sonnet-5-5",
-        "max_tokens": 1000,
-        "thinking": {"type": "adaptive", "display": "summarized"},
-        "tools": [{"name": "read", "input_schema": TOOL}],
-        "messages": QUESTION,
-    }
-    with client.messages.stream(**asked | more) as stream:
-        return stream.get_final_message()
-
-
-def responses(client: openai.OpenAI, **more: Any) -> Any:
-    asked: dict[str, Any] = {
-        "model": "gpt-6.2-sol",
-        "store": False,
-        "include": ["reasoning.encrypted_content"],
-        "reasoning": {"effort": "low", "summary": "auto"},
-        "tools": [{"type": "function", "name": "read", "parameters": TOOL, "strict": False}],
-        "input": QUESTION,
-    }
-    with client.responses.create(stream=True, **asked | more) as stream:
-        return [event for event in stream if hasattr(event, "response")][-1].response
-
-
-def chat(client: openai.OpenAI, **more: Any) -> Iterator[Any]:
-    asked: dict[str, Any] = {"model": "llama", "messages": QUESTION}
-    options: Any = {"include_usage": True}
-    with client.chat.completions.create(stream=True, stream_options=options, **asked | more) as s:
-        yield from s
-
-
-def results(*ids: str) -> dict[str, Any]:
-    content = [{"type": "tool_result", "tool_use_id": call, "content": "1"} for call in ids]
-    return {"role": "user", "content": content}
-
-
-def outputs(*ids: str) -> list[dict[str, Any]]:
-    return [{"type": "function_call_output", "call_id": call, "output": "1"} for call in ids]
+from tests.servers.clients import (
+    CALLS,
+    QUESTION,
+    SAY,
+    chat,
+    claude,
+    gpt,
+    messages,
+    responses,
+    said_by_claude,
+)
+from tests.servers.models import KEY, Asked, Fault, Say, serving
 
 
 def test_the_messages_api_is_spoken() -> None:
@@ -125,157 +72,6 @@ def test_chat_completions_are_spoken() -> None:
     assert chunks[-2].choices[0].finish_reason == "tool_calls"
     assert chunks[-1].usage.prompt_tokens == 100
     assert server.requests[0].dialect == "chat"
-
-
-def answered(asked: Asked) -> Say:
-    return SAY if asked.turn == 1 else Say("Done.", f"turn {asked.turn}")
-
-
-def test_a_conversation_with_claude_goes_on_if_nothing_before_it_changes() -> None:
-    with serving(answered) as server, claude(server) as client:
-        first = messages(client)
-        said = {"role": "assistant", "content": [block.to_dict() for block in first.content]}
-        history = [*QUESTION, said, results("call_1", "call_2")]
-        second = messages(client, messages=history)
-        more = {"role": "assistant", "content": [block.to_dict() for block in second.content]}
-        third = messages(client, messages=[*history, more, *QUESTION])
-        with pytest.raises(anthropic.BadRequestError, match="Invalid `signature`"):
-            messages(client, messages=[{"role": "user", "content": "Changed."}, *history[1:]])
-        with pytest.raises(anthropic.BadRequestError, match="Invalid `signature`"):
-            messages(client, messages=history, system="Something new.")
-        with pytest.raises(anthropic.BadRequestError, match="Invalid `signature`"):
-            messages(client, messages=history, tools=[])
-    assert [asked.turn for asked in server.requests] == [1, 2, 3]
-    assert isinstance(third.content[0], anthropic.types.ThinkingBlock)
-    assert third.content[0].thinking == "turn 3"
-
-
-def test_a_conversation_with_openai_goes_on_if_nothing_before_it_changes() -> None:
-    with serving(answered) as server, gpt(server) as client:
-        first = responses(client)
-        said = [item.to_dict(mode="json") for item in first.output]
-        history = [*QUESTION, *said, *outputs("call_1", "call_2")]
-        responses(client, input=history)
-        with pytest.raises(openai.BadRequestError, match="could not be verified"):
-            responses(client, input=[{"role": "user", "content": "Changed."}, *history[1:]])
-        with pytest.raises(openai.BadRequestError, match="could not be verified"):
-            responses(client, input=history, instructions="Something new.")
-    assert [asked.turn for asked in server.requests] == [1, 2]
-
-
-BLOCK = {"type": "text", "text": "I look."}
-USE = {"type": "tool_use", "id": "a", "name": "read", "input": {}}
-
-
-def said_by_claude(*content: Any) -> dict[str, Any]:
-    return {"role": "assistant", "content": list(content)}
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"max_tokens": 0}, "max_tokens"),
-        ({"extra_body": {"temperature": 1}}, "sampling"),
-        ({"extra_body": {"novel": 1}}, "Extra inputs"),
-        ({"tool_choice": {"type": "any"}}, "forced tool use"),
-        ({"thinking": {"type": "disabled"}}, "adaptive"),
-        ({"messages": [*QUESTION, said_by_claude(BLOCK)]}, "prefill"),
-        ({"messages": [*QUESTION, said_by_claude(), *QUESTION]}, "non-empty"),
-        ({"messages": [{"role": "user", "content": " "}]}, "non-whitespace"),
-        ({"messages": [said_by_claude(BLOCK), *QUESTION]}, "first message"),
-        ({"messages": [*QUESTION, said_by_claude(USE), *QUESTION]}, "without `tool_result`"),
-        ({"messages": [*QUESTION, said_by_claude(BLOCK), results("a")]}, "unexpected"),
-        ({"messages": [*QUESTION, said_by_claude(USE, USE), results("a", "a")]}, "unique"),
-        (
-            {"messages": [*QUESTION, said_by_claude(USE | {"id": "a.b"}), results("a.b")]},
-            "should match pattern",
-        ),
-        (
-            {
-                "messages": [
-                    *QUESTION,
-                    said_by_claude(USE),
-                    {"role": "user", "content": [BLOCK, *results("a")["content"]]},
-                ]
-            },
-            "must come first",
-        ),
-    ],
-)
-def test_what_claude_refuses_is_refused(given: dict[str, Any], words: str) -> None:
-    with (
-        serving(lambda _: SAY) as server,
-        claude(server) as client,
-        pytest.raises(anthropic.BadRequestError, match=words),
-    ):
-        messages(client, **given)
-    assert len(server.refused) == 1
-    assert server.requests == []
-
-
-CALL = {"type": "function_call", "call_id": "a", "name": "read", "arguments": "{}"}
-REASONING = {"type": "reasoning", "id": "rs_1", "summary": []}
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ({"store": True}, "store"),
-        ({"temperature": 1}, "temperature"),
-        ({"reasoning": {"effort": "none"}}, "reasoning.effort"),
-        ({"input": [*QUESTION, CALL]}, "No tool output found"),
-        ({"input": [*QUESTION, CALL, *QUESTION, *outputs("a")]}, "No tool output found"),
-        ({"input": [*QUESTION, *outputs("a")]}, "No tool call found"),
-        ({"input": [*QUESTION, CALL | {"call_id": "a" * 65}]}, "maximum length of 64"),
-        ({"input": [*QUESTION, REASONING, CALL, *outputs("a")]}, "not found"),
-        ({"input": [*QUESTION, CALL | {"parsed_arguments": {}}, *outputs("a")]}, "Extra inputs"),
-        ({"input": []}, "Missing required parameter"),
-    ],
-)
-def test_what_openai_refuses_is_refused(given: dict[str, Any], words: str) -> None:
-    with (
-        serving(lambda _: SAY) as server,
-        gpt(server) as client,
-        pytest.raises(openai.BadRequestError, match=words),
-    ):
-        responses(client, **given)
-    assert len(server.refused) == 1
-
-
-FUNCTION = {"id": "a", "type": "function", "function": {"name": "read", "arguments": "{}"}}
-ASKING = {"role": "assistant", "content": None, "tool_calls": [FUNCTION]}
-TOLD = {"role": "tool", "tool_call_id": "a", "content": "1"}
-HALF = FUNCTION | {"function": {"name": "read", "arguments": '{"pa'}}
-
-
-@pytest.mark.parametrize(
-    ("given", "words"),
-    [
-        ([*QUESTION, ASKING, *QUESTION], "must be followed by tool messages"),
-        ([*QUESTION, ASKING], "must not be the assistant's"),
-        ([*QUESTION, TOLD], "preceding message"),
-        ([*QUESTION, ASKING | {"tool_calls": [HALF]}, TOLD], "not a JSON object"),
-        ([*QUESTION, ASKING | {"tool_calls": []}, *QUESTION], "empty array"),
-        ([*QUESTION, {"role": "system", "content": "Late."}], "Invalid value"),
-    ],
-)
-def test_what_chat_servers_refuse_is_refused(given: list[Any], words: str) -> None:
-    with (
-        serving(lambda _: SAY) as server,
-        gpt(server) as client,
-        pytest.raises(openai.BadRequestError, match=words),
-    ):
-        list(chat(client, messages=given))
-    assert len(server.refused) == 1
-
-
-def test_nobody_is_answered_without_the_key() -> None:
-    with serving(lambda _: SAY) as server:
-        with claude(server, "wrong") as c, pytest.raises(anthropic.AuthenticationError):
-            messages(c)
-        with gpt(server, "wrong") as g, pytest.raises(openai.AuthenticationError):
-            responses(g)
-    assert server.refused == ["invalid bearer token"] * 2
 
 
 STATUSES: dict[int, tuple[type[Exception], type[Exception]]] = {

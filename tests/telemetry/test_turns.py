@@ -25,7 +25,9 @@ RUN = "0a1b2c3d"
 TASK = Task("/some/where", "sk-ant-" + "as it was written", flags={"verify": "make", "pids": 64})
 ASKED = User((Text("do it"), Text("facts")))
 CALL = ToolCall("c1", "bash", {"command": "ls \udcff"})
-FIRST = Assistant((Thinking("hm"), CALL), Opaque("claude:m", ({"type": "thinking", "signature": "x"},)))
+FIRST = Assistant(
+    (Thinking("hm"), CALL), Opaque("claude:m", ({"type": "thinking", "signature": "x"},))
+)
 RESULT = User((ToolResult("c1", "exit 0\n\ud800", is_error=True),))
 LAST = Assistant((Text("done"),))
 
@@ -109,6 +111,20 @@ def test_a_damaged_turn_is_said_and_not_guessed_at(tmp_path: Path, damage: str) 
 
     with pytest.raises(HistoryError, match=f"run {RUN} cannot be read"):
         resumable(tmp_path / "history.db", RUN)
+
+
+def test_what_is_forgotten_is_nowhere_in_the_file(tmp_path: Path) -> None:
+    turns = begun(tmp_path)
+    turns.keep(Checkpoint((ASKED, FIRST, RESULT), "t1", b"patch-" + b"canary"), changed=True)
+
+    turns.forget()
+
+    assert resumable(tmp_path / "history.db", RUN) is None
+    with closing(sqlite3.connect(tmp_path / "history.db")) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    kept = b"".join(path.read_bytes() for path in tmp_path.glob("history.db*"))
+    assert b"patch-canary" not in kept
+    assert TASK.prompt.encode() not in kept
 
 
 def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:

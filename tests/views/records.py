@@ -198,7 +198,11 @@ def failing() -> list[Record]:
             ),
             CacheHit(provider="openai", model="example-other-6", key="5c0ffee5c0ffee"),
             ContextFolded(
-                turn=2, messages_before=40, messages_after=7, tokens_before=219000, tokens_after=81000
+                turn=2,
+                messages_before=40,
+                messages_after=7,
+                tokens_before=219000,
+                tokens_after=81000,
             ),
             Warned(message="claude was overloaded three times; openai takes over in turn 2"),
             turn(2, provider="openai", cost=None),

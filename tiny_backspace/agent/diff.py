@@ -10,7 +10,7 @@ from heapq import nlargest
 from itertools import islice
 from operator import itemgetter
 
-from tiny_backspace.agent.near import PLAIN, SPACES, folded, indent_of, keys_of, unnumbered
+from tiny_backspace.agent.near import PLAIN, SPACES, folded, indent_of, roughly
 
 _BINARY_WITHIN = 8192  # bytes; git and rg look about as far for a NUL
 _CONTEXT = 3
@@ -22,6 +22,7 @@ _MOST_SHOWN = 12  # lines
 _TOKENS = 400  # of a line that is aligned with another
 _TOKEN = re.compile(r"\w+|[ \t\u00a0\u2007\u202f]+|.", re.DOTALL)
 _WORD = re.compile(r"\w+")
+_NUMBER = re.compile(r" *([0-9]+)(?:\t|$)")
 _BOM = "\ufeff"
 _MARK = re.compile("[\"'\\-" + "".join(PLAIN[plain] for plain in "\"'-") + "]")
 
@@ -123,8 +124,8 @@ def closest(content: bytes, old: str) -> str:
     lines = content.decode(errors="replace").removeprefix(_BOM).split("\n", _SEARCHED)[:_SEARCHED]
     wanted = old.removesuffix("\n").split("\n")
     wanted = list(unnumbered(wanted) or wanted)
-    keys = keys_of("\n".join(lines), 2)
-    start = _window(keys, keys_of("\n".join(wanted), 2))
+    keys = roughly("\n".join(lines))
+    start = _window(keys, roughly("\n".join(wanted)))
     if start is None:
         return ""
     pairs = [
@@ -140,12 +141,26 @@ def closest(content: bytes, old: str) -> str:
     ]
     at = max(0, min(other[0][0] - start - 4 if other else 0, len(pairs) - _MOST_SHOWN))
     part = pairs[at : at + _MOST_SHOWN]
-    what = f"line {start + 1}" if len(pairs) == 1 else f"lines {start + 1} to {start + len(pairs)}"
-    shown = [f"closest: {what}", *_numbered((line for _, _, line in part), part[0][0])]
+    end = start + len(pairs)
+    what = f"is line {end}" if len(pairs) == 1 else f"are lines {start + 1} to {end}"
+    shown = [f"the closest {what}:", *_numbered((line for _, _, line in part), part[0][0])]
     shown += [_compared(*each) for each in other[:1]]
     if len(other) > 1:
         shown.append(f"[{len(other) - 1} more of these lines differ]")
     return "\n".join(shown)
+
+
+def unnumbered(lines: Sequence[str]) -> tuple[str, ...] | None:
+    """The lines without the numbers of `read`; None unless each has one, always the next."""
+    found = [match for line in lines if (match := _NUMBER.match(line))]
+    first = int(found[0][1]) if found else 0
+    if not found or [int(match[1]) for match in found] != [*range(first, first + len(lines))]:
+        return None
+    return tuple(match.string[match.end() :] for match in found)
+
+
+def is_numbered(line: str) -> bool:
+    return _NUMBER.match(line) is not None
 
 
 def _window(keys: Sequence[str], wanted: Sequence[str]) -> int | None:
@@ -208,7 +223,7 @@ def differences(old: Iterable[str], there: Iterable[str]) -> Iterator[str]:
     if any(asked != stands for asked, stands in ends):
         yield "white space at the ends of lines is not the same"
     found = [zip(_MARK.findall(a), _MARK.findall(b), strict=True) for a, b in pairs]
-    marks = dict.fromkeys(f"{b} for {a}" for marks in found for a, b in marks if a != b)
+    marks = dict.fromkeys(f"{b} where old has {a}" for marks in found for a, b in marks if a != b)
     if marks:
         yield f"the text there has {', '.join(marks)}"
     if any(set(PLAIN[" "]) & (set(a) ^ set(b)) for a, b in pairs):

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import gcd
 
-from tiny_backspace.agent.diff import counterparts, differences, is_binary, marked
+from tiny_backspace.agent.diff import (
+    counterparts,
+    differences,
+    is_binary,
+    is_numbered,
+    marked,
+    unnumbered,
+)
 from tiny_backspace.agent.near import (
     SPACES,
     Place,
@@ -17,12 +24,10 @@ from tiny_backspace.agent.near import (
     Unfit,
     folded,
     indent_of,
-    is_numbered,
     places,
-    unnumbered,
 )
 
-_NAMED = 10  # lines that are named where a text is ambiguous
+NAMED = 10  # lines that are named where a text is ambiguous
 _BOM = "\ufeff"
 
 
@@ -99,7 +104,7 @@ def _exact(content: bytes, old: str, new: str, *, every: bool) -> Replaced:
     if not found:
         raise Absent
     if not every and len(found) > 1:
-        lines = dict.fromkeys(text.count(b"\n", 0, at) + 1 for at in found[:_NAMED])
+        lines = dict.fromkeys(text.count(b"\n", 0, at) + 1 for at in found[:NAMED])
         raise Ambiguous(max(2, text.count(wanted)), tuple(lines))
     ends = [position for at in found for position in (at, at + len(wanted))]
     spans = list(ends if text is content else _originals(content, ends))
@@ -117,7 +122,7 @@ def _exact(content: bytes, old: str, new: str, *, every: bool) -> Replaced:
 def _found(text: bytes, wanted: bytes, *, every: bool) -> Iterator[int]:
     """Where it stands: every place, or the first few, and then those that overlap too."""
     at, count = text.find(wanted), 0
-    while at >= 0 and (every or count < _NAMED):
+    while at >= 0 and (every or count < NAMED):
         yield at
         count += 1
         at = text.find(wanted, at + (len(wanted) if every else 1))
@@ -151,9 +156,7 @@ def _with_endings(text: str, *, crlf: bool) -> bytes:
 def _near(content: bytes, old: str, new: str) -> Replaced:
     text = content.decode("utf-8", "surrogateescape")
     bom = _BOM if text.startswith(_BOM) else ""
-    lines = text.removeprefix(_BOM).split("\n")
-    ends = not lines[-1]
-    found = places(lines[:-1] if ends else lines, _readings(old, new))
+    found = places(text.removeprefix(bom).removesuffix("\n"), _readings(old, new))
     if not found:
         raise Absent
     place = found[0]
@@ -162,19 +165,18 @@ def _near(content: bytes, old: str, new: str) -> Replaced:
         differs.append(place.shift.told)
     differs += differences(place.reading.old, place.lines)
     if len(found) > 1:
-        named = tuple(each.start + 1 for each in found[:_NAMED])
-        raise Ambiguous(len(found), named, tuple(differs))
-    before = bom + "".join(line + "\n" for line in lines[: place.start])
-    start = len(before.encode("utf-8", "surrogateescape"))
-    cut = not ends and place.start + len(place.lines) == len(lines)
-    there = "\n".join(place.lines).encode("utf-8", "surrogateescape") + (b"" if cut else b"\n")
+        named = tuple(each.start + 1 for each in found[:NAMED])
+        raise Ambiguous(len(found), named, tuple(differs) or ("indented otherwise",))
+    last = place.start + len(place.lines)
+    lines = content.split(b"\n", last)
+    start = max(len(bom.encode()), sum(len(line) + 1 for line in lines[: place.start]))
+    cut = len(lines) == last  # nothing ends the last of them
+    end = len(content) if cut else len(content) - len(lines[last])
     crlf = _line_end(content, start)[1]
     written = _fitted(place, "\r\n" if crlf else "\n", cut=cut).encode("utf-8", "surrogateescape")
     if cut:
         written = written.removesuffix(b"\r\n" if crlf else b"\n")
-    end = start + len(there)
-    if cut and old.endswith("\n"):
-        differs.append("the file ends there without a newline")
+        differs += ["the file ends there without a newline"] if old.endswith("\n") else []
     result = content[:start] + written + content[end:]
     return Replaced(result, 1, start, end, start + len(written), tuple(differs))
 

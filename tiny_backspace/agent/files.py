@@ -8,7 +8,7 @@ from pydantic import Field
 
 from tiny_backspace.agent.clip import clip
 from tiny_backspace.agent.diff import around, closest, diff, is_binary
-from tiny_backspace.agent.edits import Absent, Ambiguous, Replaced, replace
+from tiny_backspace.agent.edits import NAMED, Absent, Ambiguous, Replaced, replace
 from tiny_backspace.agent.near import Unfit
 from tiny_backspace.agent.tool import (
     ANSWER_BYTES,
@@ -87,6 +87,8 @@ class Write(Args):
 def write(sandbox: Sandbox, args: Write) -> Output:
     path = editable(args.path)
     old = _load_if_there(sandbox, path)
+    if old is not None and "\ufffd" in args.content and not _is_utf8(old):
+        raise ToolError(_NOT_UTF8.format(path=path, which="content"))
     new = args.content.encode()
     _store(sandbox, path, new)
     return Output(
@@ -145,14 +147,15 @@ def _answer(path: str, done: Replaced) -> str:
 
 
 def _ambiguous(path: str, error: Ambiguous) -> str:
-    lines = ", ".join(map(str, error.lines)) + (", …" if error.count > len(error.lines) else "")
+    more = ", …" if error.count > NAMED else ""
+    lines = f"line{'s' if len(error.lines) > 1 else ''} {', '.join(map(str, error.lines))}{more}"
     if error.differs:
         return (
-            f"{path} does not contain that text to the letter, and {error.count} places are like it "
-            f"(from lines {lines}: {'; '.join(error.differs)}); give more of the lines around it, as they are there"
+            f"{path} does not contain that text to the letter, and more than one place is like it "
+            f"(from {lines}: {'; '.join(error.differs)}); give more of the lines around it, as they are there"
         )
     return (
-        f"{path} contains that text {error.count} times (lines {lines}); "
+        f"{path} contains that text {error.count} times ({lines}); "
         "give more of the lines around it, or set replace_all"
     )
 

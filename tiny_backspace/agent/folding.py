@@ -184,7 +184,7 @@ def _steps(messages: Sequence[Message]) -> Iterator[_Step]:
                 case ToolCall(call_id, name, arguments):
                     given = clip(json.dumps(arguments, ensure_ascii=False, default=str), _CALL)
                     result = results.get(call_id, ToolResult(call_id, "nothing"))
-                    answer = f"{given}\n→ {clip(result.content, _RESULT)}"
+                    answer = f"{given}\n→ {clean_line(clip(result.content, _RESULT))}"
                     yield _Step(f"You called {clean_line(clip(name, _NAME))}:", _quoted(answer))
                 case _:
                     pass

@@ -22,7 +22,13 @@ from tiny_backspace.conversation import (
     ToolResult,
     User,
 )
-from tiny_backspace.errors import AgentError, ContextOverflow, ProviderError, Refused, Unfinished
+from tiny_backspace.errors import (
+    AgentError,
+    ContextOverflow,
+    ProviderError,
+    Refused,
+    Unfinished,
+)
 from tiny_backspace.events import AgentThought, ContextFolded, Emit, ModelTurn, ThoughtStep, Warned
 from tiny_backspace.providers.interface import ModelRequest, Provider
 
@@ -86,14 +92,7 @@ def solve(conversation: tuple[Message, ...], agent: Agent, emit: Emit) -> Soluti
             case "unfinished":
                 raise Unfinished(said)
             case "tool_use" | "end_turn" if calls:
-                acting = not all(map(agent.toolbox.reads, calls))
-                if acting:
-                    agent.journal.settle()
-                results = _act(calls, agent, emit)
-                told = repetitions.saw(calls, results)
-                notes = (Text(told),) if told else ()
-                conversation = (*conversation, reply.message, User((*results, *notes)))
-                agent.journal.completed(conversation, acted=acting)
+                conversation = _acted((*conversation, reply.message), agent, repetitions, emit)
                 odd, acted = 0, True
             case "end_turn" if said:
                 conversation = (*conversation, reply.message)
@@ -111,6 +110,28 @@ def solve(conversation: tuple[Message, ...], agent: Agent, emit: Emit) -> Soluti
                     f"{reply.provider} gave {odd + 1} answers in a row that cannot be acted on "
                     f"(the last one stopped with {reply.stop!r})"
                 )
+
+
+def _acted(
+    conversation: tuple[Message, ...], agent: Agent, repetitions: Repetitions, emit: Emit
+) -> tuple[Message, ...]:
+    """Do what the last message asks for; the conversation with the results, as the journal keeps it."""
+    asking = conversation[-1]
+    calls = asking.tool_calls if isinstance(asking, Assistant) else ()
+    acting = not all(map(agent.toolbox.reads, calls))
+    if acting:
+        agent.journal.settle()
+    results = _act(calls, agent, emit)
+    told = None
+    try:
+        told = repetitions.saw(calls, results)
+        if told:
+            emit(Warned(message=f"The agent repeats itself, and was told: {told}"))
+    finally:  # what was done is kept even if it was the last that is let pass
+        notes = (Text(told),) if told else ()
+        conversation = (*conversation, User((*results, *notes)))
+        agent.journal.completed(conversation, acted=acting)
+    return conversation
 
 
 def _without_calls(message: Assistant) -> tuple[Assistant, ...]:
@@ -202,7 +223,12 @@ class _Asked:
     def _answer(self, conversation: tuple[Message, ...]) -> Reply:
         agent, start = self._agent, monotonic()
         request = ModelRequest(
-            agent.system, conversation, agent.toolbox.specs, agent.budget.turn, agent.budget.until
+            agent.system,
+            conversation,
+            agent.toolbox.specs,
+            agent.budget.turn,
+            agent.budget.until,
+            self._tokens(conversation),
         )
         try:
             reply = agent.provider.reply(request, self._emit)

@@ -16,10 +16,12 @@ looked for elsewhere in the indentation, and so on.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
+from itertools import islice
 
+_LOOSEST = 2  # of the rungs that compare text: 0, 1, 2
 SPACES = " \t\r"
 MOST_LINES = 1000  # of a text that is looked for
 _MOST_PLACES = 100  # that look alike; among more of them none is chosen
@@ -31,8 +33,9 @@ PLAIN = {
 }
 _QUOTE = re.compile(r"[\"'`]")
 _RUN = re.compile(r"[ \t]+")
-_WORD = re.compile(r"\w+")
-_NUMBER = re.compile(r" *([0-9]+)(?:\t|$)")
+_LONG_RUN = re.compile(r"[ \t]{2,}|\t")
+_PIECE = re.compile("[^\\s\"'\\-" + "".join(PLAIN.values()) + "]+")
+_PIECES = 5
 
 
 class Unfit(ValueError):
@@ -49,6 +52,10 @@ class Reading:
     old: tuple[str, ...]
     new: tuple[str, ...]
     differs: tuple[str, ...] = ()
+
+    @property
+    def changed(self) -> str:
+        return "\n".join(self.new).removesuffix("\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,55 +116,57 @@ class Place:
     shift: Shift
 
 
-def places(lines: Sequence[str], readings: Iterable[Reading]) -> tuple[Place, ...]:
+def places(text: str, readings: Iterable[Reading]) -> tuple[Place, ...]:
     """What the first rung of the first reading finds that finds anything: one place, or several.
 
-    Of more than a hundred that look alike the first are returned, however they are indented.
+    Among more than a hundred that look alike none is told from the others: the first ones are returned,
+    or nothing.
     """
-    text = "\n".join(lines)
-
-    @cache
-    def framed(rung: int) -> str:
-        return _framed(keys_of(text, rung))
-
+    framed = cache(partial(_framed, text))
+    lines: list[str] = []
     for reading in readings:
-        if not _possible(text, reading):
-            continue
-        for rung in range(len(RUNGS)):
-            old, new = (
-                keys_of("\n".join(side), rung)
-                for side in (reading.old, reading.new[: len(reading.new) - (not reading.new[-1])])
-            )
-            indents = [indent_of(line) for line in reading.old]
-            if old == new and indents == [indent_of(line) for line in reading.new[: len(old)]]:
+        wanted = "\n".join(reading.old)
+        likely = _likely(text, reading.old)
+        lines = lines or text.split("\n") if likely != [] else lines
+        for rung in range(_LOOSEST + 1) if likely != [] else ():
+            old, new = keys_of(wanted, rung), keys_of(reading.changed, rung)
+            shifting = old != new
+            if not shifting and all(map(_indented_alike, reading.old, reading.new)):
                 break
-            starts = _starts(framed(rung), _framed(old))
-            if found := _fitting(starts, lines, reading, shifting=old != new):
-                return found
+            starts = likely
+            if starts is None:
+                found = _lines_with(framed(rung), _framed(wanted, rung))
+                starts = list(islice(found, _MOST_PLACES + 1))
+            alike = [start for start in starts if _is(lines, start, old, rung)]
+            if len(starts) > _MOST_PLACES:
+                some = (_place(lines, start, reading, Shift()) for start in alike)
+                return tuple(some) if len(alike) > 1 else ()
+            if fitting := _fitting(alike, lines, reading, shifting=shifting):
+                return fitting
     return ()
 
 
-def _possible(text: str, reading: Reading) -> bool:
-    """No rung forgives a word: where one of the longest is missing nothing is found. That is quick to see."""
-    words = sorted(set(_WORD.findall("\n".join(reading.old))), key=len)
-    return (
-        len(reading.old) <= MOST_LINES
-        and any(line.strip(SPACES) for line in reading.old)
-        and all(word in text for word in words[-5:])
-    )
+def _likely(text: str, old: Sequence[str]) -> list[int] | None:
+    """Where all of it begins if it is there, by its rarest piece that no rung touches.
 
-
-def unnumbered(lines: Sequence[str]) -> tuple[str, ...] | None:
-    """The lines without the numbers of `read`; None unless each has one, always the next."""
-    found = [match for line in lines if (match := _NUMBER.match(line))]
-    first = int(found[0][1]) if found else 0
-    if not found or [int(match[1]) for match in found] != [*range(first, first + len(lines))]:
+    None if it has no rare one; that is quick to see, and most texts that are not there have one that is
+    nowhere.
+    """
+    pieces = {piece: n for n, line in reversed([*enumerate(old)]) for piece in _PIECE.findall(line)}
+    if len(old) > MOST_LINES or not any(folded(line).strip(SPACES) for line in old):
+        return []
+    longest = sorted(pieces, key=len)[-_PIECES:]
+    rarest = min(longest, key=text.count, default="")
+    if not rarest or text.count(rarest) > _MOST_PLACES:
         return None
-    return tuple(match.string[match.end() :] for match in found)
+    return sorted({index - pieces[rarest] for index in _lines_with(text, rarest)})
 
 
-def is_numbered(line: str) -> bool:
-    return _NUMBER.match(line) is not None
+def _is(lines: Sequence[str], start: int, keys: Sequence[str], rung: int) -> bool:
+    """Whether these are the keys of the lines from there on."""
+    return 0 <= start <= len(lines) - len(keys) and all(
+        [key] == keys_of(lines[n], rung) for n, key in enumerate(keys, start)
+    )
 
 
 def folded(text: str) -> str:
@@ -182,50 +191,55 @@ def indent_of(line: str) -> str:
     return line[: len(line) - len(line.lstrip(" \t"))]
 
 
-RUNGS: tuple[tuple[Callable[[str], str], Callable[[str], str]], ...] = (
-    (str, str),
-    (folded, str),
-    (folded, collapsed),
-)  # what is done with the text, and then with each line
+def _indented_alike(a: str, b: str) -> bool:
+    return indent_of(a) == indent_of(b)
 
 
 def keys_of(text: str, rung: int) -> list[str]:
     """The lines as a rung (0 to 2) compares them, without the indentation."""
-    of_text, of_line = RUNGS[rung]
-    return [of_line(line.strip(SPACES)) for line in of_text(text).split("\n")]
+    lines = [line.strip(SPACES) for line in (folded(text) if rung else text).split("\n")]
+    return [collapsed(line) for line in lines] if rung == _LOOSEST else lines
 
 
-def _framed(keys: Sequence[str]) -> str:
-    return "\n" + "\n".join(keys) + "\n"
+def roughly(text: str) -> list[str]:
+    """The lines nearly as the loosest rung compares them, in little time for many: quotes do not count."""
+    return [line.strip(SPACES) for line in _LONG_RUN.sub(" ", folded(text)).split("\n")]
 
 
-def _starts(text: str, wanted: str) -> list[int]:
-    """The indices of the lines where it begins: one more than are looked at, if there are so many."""
-    found: list[int] = []
+def _framed(text: str, rung: int) -> str:
+    lines = roughly(text) if rung == _LOOSEST else keys_of(text, rung)
+    return "\n" + "\n".join(lines) + "\n"
+
+
+def _lines_with(text: str, wanted: str) -> Iterator[int]:
+    """How many lines end before each place where it stands, one on a line; places may overlap."""
     index = seen = 0
     at = text.find(wanted)
-    while at >= 0 and len(found) <= _MOST_PLACES:
+    while at >= 0:
         index, seen = index + text.count("\n", seen, at), at
-        found.append(index)
-        at = text.find(wanted, at + 1)
-    return found
+        yield index
+        newline = text.find("\n", at + 1)
+        at = text.find(wanted, newline) if newline >= 0 else -1
+
+
+def _place(lines: Sequence[str], start: int, reading: Reading, shift: Shift) -> Place:
+    return Place(start, tuple(lines[start : start + len(reading.old)]), reading, shift)
 
 
 def _fitting(
-    starts: Sequence[int], lines: Sequence[str], reading: Reading, *, shifting: bool
+    starts: Iterable[int], lines: Sequence[str], reading: Reading, *, shifting: bool
 ) -> tuple[Place, ...]:
     """Those with the same indentation, or else those where it differs in one way throughout."""
     found = []
     for start in starts:
-        there = tuple(lines[start : start + len(reading.old)])
         both = [
-            (indent_of(folded(old)), indent_of(folded(line)))
-            for old, line in zip(reading.old, there, strict=True)
+            (indent_of(folded(old)), indent_of(folded(lines[n])))
+            for n, old in enumerate(reading.old, start)
             if folded(old).strip(SPACES)
         ]
-        shift = Shift() if len(starts) > _MOST_PLACES else _shift(both)
+        shift = _shift(both)
         if shift is not None:
-            found.append(Place(start, there, reading, shift))
+            found.append(_place(lines, start, reading, shift))
     same = tuple(place for place in found if place.shift == Shift())
     return same or (tuple(found) if shifting else ())
 

@@ -87,11 +87,7 @@ class Repetitions:
         if made.edits:
             return len(places)
         between = [
-            frozenset(
-                other.what
-                for other in self._made[earlier:later]
-                if other.changes and other.what != made.what
-            )
+            frozenset(other.what for other in self._made[earlier:later] if other.changes)
             for later, earlier in pairwise(places)
         ]
         alike = 0

@@ -108,8 +108,8 @@ def _earlier(prefix: str) -> tuple[Task, Resumed]:
     found = resumable(path, run_id)
     if found is None or found[0].base is None:
         raise UsageError(
-            f"run {run_id} ended before its repository was known: there is nothing to go on with",
-            hint="Run it again with `tiny-backspace run`.",
+            f"nothing is kept of run {run_id} that could be gone on with",
+            hint="It ended too early, or another run has gone on with it. `tiny-backspace run` starts anew.",
         )
     task, work = found
     return task, Resumed(run_id, Base(str(task.base), task.branch), work)

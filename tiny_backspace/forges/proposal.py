@@ -51,7 +51,8 @@ class FileLines:
 class Made:
     """How a change came about, as the run recorded it.
 
-    `agents` are those that answered, `name:model`, in order; `cost_usd` is None where no price is known.
+    `agents` are those that answered, `name:model`, in order; `cost_usd` is None where no price is known;
+    `resumes` is the run whose work it went on with.
     """
 
     run_id: str
@@ -59,6 +60,7 @@ class Made:
     turns: int
     cost_usd: float | None
     replaced: tuple[ProviderReplaced, ...] = ()
+    resumes: str | None = None
 
     @property
     def without_model(self) -> bool:
@@ -194,8 +196,14 @@ def _made(made: Made) -> list[str]:
         f"- Turns: {made.turns}",
         f"- Cost: {cost}",
         f"- Run: {code(made.run_id)}",
+        *_resumed(made.resumes),
         *within(_replacements(made.replaced), _REPLACED).splitlines(),
     ]
+
+
+def _resumed(run_id: str | None) -> list[str]:
+    said = "It went on with the work of run {}, whose agents, turns and cost are not counted here."
+    return [f"- {said.format(code(run_id))}"] if run_id else []
 
 
 def _replacements(replaced: Sequence[ProviderReplaced]) -> Iterator[str]:

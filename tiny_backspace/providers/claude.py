@@ -17,7 +17,7 @@ from tiny_backspace.events import Emit, ThoughtDelta
 from tiny_backspace.providers.claude_errors import GARBLED, silent, translated
 from tiny_backspace.providers.claude_wire import from_wire, to_wire
 from tiny_backspace.providers.interface import ModelRequest
-from tiny_backspace.providers.watchdog import Watch, hang_up, watched
+from tiny_backspace.providers.watchdog import KEPT_ALIVE, Watch, hang_up, watched
 
 if TYPE_CHECKING:
     import anthropic
@@ -81,7 +81,7 @@ class Claude:
         idle, begun, complete = self._entry.idle_timeout, False, False
         timeout = httpx2.Timeout(min(idle, left), connect=min(_CONNECT, left))
         asked = self._connected().messages.stream(**wire, timeout=timeout)
-        with watched(self._hang_up, idle=idle, until=until) as watch:
+        with watched(self._hang_up, idle=KEPT_ALIVE * idle, until=until) as watch:
             try:
                 with asked as stream:
                     for event in stream:

@@ -112,9 +112,7 @@ def _answered(error: anthropic.APIStatusError, entry: Entry) -> ProviderError:
             return ProviderBusy(_line(entry, told), retry_after=wait)
         case "key":
             hint = f"Is {entry.key_variable} right?" if entry.key_variable else None
-            return ProviderError(
-                _line(entry, f"the key of {entry.name} was refused: {told}"), hint=hint
-            )
+            return ProviderError(_line(entry, f"the key was refused: {told}"), hint=hint)
         case "money":
             return ProviderError(
                 _line(entry, f"nothing is left to spend: {told}"),

@@ -12,13 +12,16 @@ from tiny_backspace.events import Emit
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """One turn's question. `until` is when the answer is no longer wanted, as `time.monotonic` has it."""
+    """One turn's question. `until` is when the answer is no longer wanted, as `time.monotonic` has it;
+    `tokens` is about how many the question has, if that is known.
+    """
 
     system: str
     conversation: tuple[Message, ...]
     tools: tuple[ToolSpec, ...] = ()
     turn: int = 1
     until: float = inf
+    tokens: int = 0
 
 
 class Provider(Protocol):

@@ -16,7 +16,7 @@ from tiny_backspace import __version__
 from tiny_backspace.entries import Entry
 from tiny_backspace.errors import ProviderBusy, ProviderError
 from tiny_backspace.providers.openai_errors import VENDOR, one_line, silent, translated
-from tiny_backspace.providers.watchdog import Watch, hang_up, watched
+from tiny_backspace.providers.watchdog import KEPT_ALIVE, Watch, hang_up, watched
 from tiny_backspace.redact import each_text
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Line:
         timeout = httpx2.Timeout(min(idle, left), connect=min(_CONNECT, left))
         self._responses.clear()
         seen = False
-        with watched(self._hang_up, idle=idle, until=end) as watch:
+        with watched(self._hang_up, idle=KEPT_ALIVE * idle, until=end) as watch:
             try:
                 with client.post(
                     path, cast_to=object, body=dict(body), options={"timeout": timeout},

@@ -16,6 +16,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     import httpx2
 
+KEPT_ALIVE = (
+    3  # times as long may a model only be kept alive, by pings say, as it may be dead silent
+)
 _AGAIN = 0.5  # seconds; a response that comes just after the end is hung up too
 
 

@@ -1,7 +1,8 @@
 """What `resume` goes on from: the task of a run, and its work after each completed turn.
 
 Two private tables of the history. Other than the records they hold everything as it was, nothing
-redacted or clipped: the conversation with its opaque parts, and the change as a patch.
+redacted or clipped: the conversation with its opaque parts, and the change as a patch; until the run
+is done, or somebody has gone on with it to its end.
 """
 
 from __future__ import annotations
@@ -24,6 +25,15 @@ from tiny_backspace.telemetry.database import (
     transaction,
     translated,
 )
+
+# The run, the one that it resumes, the one that that one resumed …
+_LINE = """
+WITH RECURSIVE line (run_id) AS (
+    SELECT ? UNION
+    SELECT runs.resumes FROM runs JOIN line USING (run_id) WHERE runs.resumes IS NOT NULL
+)
+SELECT run_id FROM line
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,15 @@ class Turns:
                     "UPDATE turns SET tree = NULL, patch = NULL WHERE run_id = ? AND turn < ?", here
                 )
         self._kept = work.conversation
+
+    def forget(self) -> None:
+        """The run is done: what is kept of it, and of those it went on with, is overwritten."""
+        with self._lock, self._database() as db:
+            db.execute("PRAGMA secure_delete = ON")
+            with transaction(db):
+                line = db.execute(_LINE, (self._run_id,)).fetchall()
+                db.executemany("DELETE FROM turns WHERE run_id = ?", line)
+                db.executemany("DELETE FROM tasks WHERE run_id = ?", line)
 
     @contextmanager
     def _database(self) -> Generator[sqlite3.Connection]:

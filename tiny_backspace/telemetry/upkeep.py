@@ -53,7 +53,7 @@ def first(record: Record) -> Change:
     )
 
 
-def change(record: Record) -> Change | None:
+def change(record: Record) -> Change | None:  # noqa: PLR0911 - one for each kind that says something
     """What this record says of its run as a whole; most say nothing."""
     run = record.run_id
     match record.event:

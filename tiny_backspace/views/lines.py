@@ -127,7 +127,7 @@ def _text(parts: Iterable[str]) -> str:
     return "  ".join(f"{s[:_LONGEST]}…" if len(s) > _LONGEST else s for s in shown if s)
 
 
-def _line(record: Record, verbose: bool) -> _Line | None:
+def _line(record: Record, verbose: bool) -> _Line | None:  # noqa: PLR0911 - one for each family
     match event := record.event:
         case SandboxAttested() | ToolFinished() | HostCommand() | Resources() | Timed():
             return _detail(event) if verbose else None
