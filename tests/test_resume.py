@@ -114,7 +114,9 @@ def test_killed_at_every_step_and_resumed_it_comes_to_the_same_tree(
     wanted = tree(repository, whole)
     git(repository, "branch", "-D", str(whole.closing.branch))
     resumes = set()
-    for at in range(1, len(whole.records)):
+    for at in (
+        r.seq for r in whole.records[:-1] if r.event.type not in {"host_command", "resources"}
+    ):
         one = job(repository, tmp_path / str(at))
 
         killed(one, at=at)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -12,9 +13,11 @@ from time import perf_counter
 
 from tests.bench.measuring import Contestant, Row, interleaved, timed
 from tests.bench.place import ROOT, Place
+from tests.servers.models import KEY, Call, Say, serving
 
 PROMPT = "replace 'helo' with 'hello' in README.md"
 OPTIONS = ("--agents", "dummy", "-o", "jsonl")
+_SCRIPT = (Say("I look.", calls=(Call("1", "glob", {"pattern": "*"}),)), Say("That was it."))
 _UNPACK = "mkdir /tmp/w && tar -x --no-same-owner -C /tmp/w"
 
 
@@ -26,14 +29,16 @@ class Times:
     end: float
 
 
-def run(place: Place, repository: Path, cache: Path) -> Times:
-    """One dummy run.
+def run(
+    place: Place, repository: Path, cache: Path, agent: str = "dummy", **variables: str
+) -> Times:
+    """One run, with these variables in its environment.
 
     Raises:
         subprocess.SubprocessError: it failed.
     """
-    argv = [*place.program, "run", str(repository), PROMPT, *OPTIONS]
-    environment = {**place.environment, "XDG_CACHE_HOME": str(cache)}
+    argv = [*place.program, "run", str(repository), PROMPT, "--agents", agent, "-o", "jsonl"]
+    environment = {**place.environment, "XDG_CACHE_HOME": str(cache), **variables}
     first: float | None = None
     start = perf_counter()
     with subprocess.Popen(
@@ -64,6 +69,7 @@ def fresh_run(place: Place, repository: Path) -> Times:
 
 def rows(place: Place) -> Iterator[Row]:
     yield from _first_results(place)
+    yield from _with_a_model(place)
     took = interleaved(
         place.rounds,
         {
@@ -73,6 +79,38 @@ def rows(place: Place) -> Iterator[Row]:
     )
     naive = "docker run; clone; commit; docker rm"
     yield Row("whole run, 5 files", "ms", took["ours"], 3, naive, took["naive"])
+
+
+def _with_a_model(place: Place) -> Iterator[Row]:
+    """The model answers at once, on loopback: what is left is the SDK's import, and what hides behind it."""
+    warm = place.fresh()
+    with serving(lambda asked: _SCRIPT[asked.turn - 1]) as server:
+        claude = {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": server.claude_url}
+        openai = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": server.openai_url}
+        took = interleaved(
+            place.rounds,
+            {
+                "claude": lambda: run(place, place.small, warm, "claude", **claude).first_result,
+                "anthropic": partial(
+                    timed, partial(place.run, sys.executable, "-c", "import anthropic")
+                ),
+                "openai": lambda: run(place, place.small, warm, "openai", **openai).first_result,
+                "its sdk": partial(
+                    timed, partial(place.run, sys.executable, "-c", "import openai")
+                ),
+            },
+        )
+    yield Row(
+        "first tool result, Claude",
+        "ms",
+        took["claude"],
+        1.4,
+        "import anthropic",
+        took["anthropic"],
+    )
+    yield Row(
+        "first tool result, OpenAI", "ms", took["openai"], None, "import openai", took["its sdk"]
+    )
 
 
 def _first_results(place: Place) -> Iterator[Row]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,9 @@ from tiny_backspace.conversation import (
     ToolResult,
     User,
 )
+from tiny_backspace.events import Record, RunStarted
 from tiny_backspace.telemetry.database import HistoryError
+from tiny_backspace.telemetry.store import History
 from tiny_backspace.telemetry.turns import Checkpoint, Task, Turns, resumable
 
 RUN = "0a1b2c3d"
@@ -125,6 +128,21 @@ def test_what_is_forgotten_is_nowhere_in_the_file(tmp_path: Path) -> None:
     kept = b"".join(path.read_bytes() for path in tmp_path.glob("history.db*"))
     assert b"patch-canary" not in kept
     assert TASK.prompt.encode() not in kept
+
+
+def test_with_a_run_those_that_it_went_on_with_are_forgotten_and_no_others(tmp_path: Path) -> None:
+    path = tmp_path / "history.db"
+    for run_id, resumes in (("1", None), ("2", "1"), ("3", "2"), ("4", "1")):
+        with History(path) as history:
+            started = RunStarted(
+                repo="r", prompt="p", base="b", agents=(), limits={}, version="1", resumes=resumes
+            )
+            history(Record(seq=1, at=datetime.now(UTC), run_id=run_id, event=started))
+        Turns(path, run_id, TASK).begin("b" * 40, None)
+
+    Turns(path, "3", TASK).forget()
+
+    assert [resumable(path, run_id) is None for run_id in "1234"] == [True, True, True, False]
 
 
 def test_the_file_is_for_its_owner_only(tmp_path: Path) -> None:
