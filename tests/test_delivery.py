@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from typing_extensions import override
 
 from tests.fakes import ScriptedProvider
 from tests.pipeline import Job, bash, says, write
 from tests.program import git, make_repository
 from tiny_backspace.agent.budget import Limits
-from tiny_backspace.events import FileEdited, PolicyDecided, RunFailed, WorkSaved
+from tiny_backspace.conversation import Reply
+from tiny_backspace.events import Emit, FileEdited, PolicyDecided, RunFailed, WorkSaved
+from tiny_backspace.providers.interface import ModelRequest
 from tiny_backspace.verification import Verification
 
 SECRET = "hunter2-canary-0000"
@@ -81,6 +85,48 @@ def test_the_commit_is_ours_and_says_who_made_it(repository: Path, tmp_path: Pat
     assert shown[-1] == "Tiny-Backspace-Run: 0a1b2c3d"
     saved = ran.of(WorkSaved)[-1]
     assert (saved.branch, saved.commit) == (branch, git(repository, "rev-parse", branch))
+
+
+@pytest.mark.parametrize(
+    ("command", "limit", "code", "said"),
+    [
+        ("echo 2 >a.py", 1, 6, "The work is not finished: the task was not done in 1 turns"),
+        ("echo 2 >a.py", 9, 9, "Verification failed: `test -f ok` ended with exit code 1."),
+        ("echo ')' >a.py; touch ok", 9, 0, "These files cannot be parsed: a.py:1: "),
+    ],
+)
+def test_what_is_not_finished_or_did_not_pass_is_a_draft_by_its_first_word(
+    repository: Path, tmp_path: Path, command: str, limit: int, code: int, said: str
+) -> None:
+    verification = Verification("test -f ok", attempts=1, timeout=60)
+    provider = ScriptedProvider(says("go", bash(command)), *(says("All done."),) * 3)
+
+    ran = Job(
+        repository, tmp_path, provider, verification=verification, limits=Limits(turns=limit)
+    ).go()
+
+    (branch,) = branches(repository)
+    shown = git(repository, "log", "-1", "--format=%B", branch)
+    assert (ran.code, shown.startswith("[draft] improve it")) == (code, True)
+    assert said in " ".join(shown.split())
+
+
+def test_a_refusal_leaves_no_branch_and_keeps_the_patch(repository: Path, tmp_path: Path) -> None:
+    class Refusing(ScriptedProvider):
+        def __init__(self) -> None:
+            super().__init__(says("go", bash("echo 2 >a.py")), says("I will not."))
+
+        @override
+        def reply(self, request: ModelRequest, emit: Emit) -> Reply:
+            reply = super().reply(request, emit)
+            return reply if reply.message.tool_calls else replace(reply, stop="refusal")
+
+    ran = Job(repository, tmp_path, Refusing()).go()
+
+    assert isinstance(ran.closing, RunFailed)
+    assert (ran.code, ran.closing.error, branches(repository)) == (6, "refused", [])
+    assert ran.closing.patch is not None
+    assert "+2" in Path(ran.closing.patch).read_text()
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,8 @@ def test_a_fault_in_a_table_is_told_with_its_place(
 ) -> None:
     message = refused(tmp_path, text)
 
-    assert message.startswith(f"providers in {tmp_path / 'config.toml'}{place}: ")
+    within = f" {place[1:]}:" if place else ""
+    assert message.startswith(f"providers in {tmp_path / 'config.toml'}:{within} ")
     assert said in message
 
 
@@ -128,7 +129,7 @@ def test_a_fault_in_a_table_is_told_with_its_place(
 def test_an_address_that_is_none_is_refused(tmp_path: Path, address: str) -> None:
     message = refused(tmp_path, f"[providers.vllm]\nbase_url = {address!r}\n")
 
-    assert ".vllm.base_url: " in message
+    assert ": vllm.base_url: " in message
 
 
 @pytest.mark.parametrize("name", ["claude", "mine"])
@@ -259,3 +260,15 @@ def test_the_prices_of_an_entrys_model_are_not_those_of_another_one(tmp_path: Pa
     assert chosen(claude, "claude:claude-opus-5-5").prices is None
     assert chosen(local, "vllm:any").prices == prices
     assert claude["claude"].prices == prices
+
+
+def test_a_provider_that_nobody_knows_the_address_of_is_not_asked_at_the_vendors(
+    tmp_path: Path,
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[providers.foo]\nmodel = 'x'\nkey_variable = 'LOCAL_KEY'\n")
+    entries = load({}, {"LOCAL_KEY": "canary"}, config).providers
+
+    with pytest.raises(UsageError, match="It has no base_url"):
+        chosen(entries, "foo")
+    assert chosen(entries, "openai").base_url is None  # its adapter knows

@@ -19,6 +19,7 @@ class Checks:
     ) -> None:
         self._wanted, self._sandbox, self._base, self._emit = wanted, sandbox, base, emit
         self._attempt = 0
+        self._warned = False
         self._last: Literal["syntax", "verification"] | None = None
 
     def complaint(self, tree: str, *, acted: bool) -> str | None:
@@ -29,20 +30,20 @@ class Checks:
         """
         if self._last == "verification" and not acted:
             return None
-        if not (self._last == "syntax" and not acted) and (found := self._syntax()):
-            return found
-        return self._verified(tree)
+        return self._syntax() or self._verified(tree)
 
     def _syntax(self) -> str | None:
         checked = syntax.check(self._sandbox, self._base, self._emit)
         if checked.ok:
             return None
-        if self._last is not None:  # it was told before: it may be meant so
+        if self._last is None:
+            self._last = "syntax"
+            return syntax.complaint(checked)
+        if not self._warned:  # it was told before: it may be meant so
+            self._warned = True
             problems = "; ".join(checked.problems[:3])
             self._emit(Warned(message=f"The change has files that cannot be parsed: {problems}"))
-            return None
-        self._last = "syntax"
-        return syntax.complaint(checked)
+        return None
 
     def _verified(self, tree: str) -> str | None:
         wanted = self._wanted

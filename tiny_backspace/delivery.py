@@ -106,8 +106,11 @@ def _commit(
     emit: Emit,
 ) -> str:
     """The one commit, and the branch on it in the user's repository."""
-    prompt, summary = delivery.redact(delivery.prompt), delivery.redact(finding.summary)
-    title, branch = proposal.title(prompt, summary), proposal.branch(prompt, delivery.run_id)
+    prompt, summary = delivery.redact(delivery.prompt), _told(delivery, finding, state)
+    title, branch = (
+        _title(finding, state, prompt, summary),
+        proposal.branch(prompt, delivery.run_id),
+    )
     message = proposal.commit_message(title, summary, delivery.run_id, state.answered)
     with timed("commit", emit):
         commit = cage.commit(finding.patch.tree, message, delivery.identity)
@@ -120,6 +123,27 @@ def _commit(
     closing = f"Branch {branch} holds a proposal, not a change: no model was used."
     emit(Warned(message=closing))
     return closing
+
+
+def _title(finding: Finding, state: RunState, prompt: str, summary: str) -> str:
+    """What is not finished, or did not pass, says so in its first word."""
+    draft = finding.failure is not None or bool(_shortcomings(state))
+    return ("[draft] " if draft else "") + proposal.title(prompt, summary)
+
+
+def _told(delivery: Delivery, finding: Finding, state: RunState) -> str:
+    """The agent's words, and what we saw that they may not say."""
+    return delivery.redact("\n\n".join((finding.summary, *_shortcomings(state))).strip())
+
+
+def _shortcomings(state: RunState) -> list[str]:
+    found = []
+    if state.verification is not None and not state.verification.ok:
+        command, code = state.verification.command, state.verification.exit_code
+        found.append(f"Verification failed: `{command}` ended with exit code {code}.")
+    if state.syntax is not None and not state.syntax.ok:
+        found.append(f"These files cannot be parsed: {'; '.join(state.syntax.problems)}.")
+    return found
 
 
 def _check_verification(state: RunState, hint: str) -> None:
@@ -218,7 +242,7 @@ def _put_down(
     """Without a branch: the patch stays, and beside it what a pull request would say."""
     draft = proposal.Draft(
         prompt=delivery.redact(delivery.prompt),
-        summary=delivery.redact(finding.summary),
+        summary=_told(delivery, finding, state),
         made=proposal.Made(
             run_id=delivery.run_id,
             agents=state.answered,
@@ -234,7 +258,7 @@ def _put_down(
         policy=state.policy,
     )
     text = finding.patch.path.with_name("pull-request.md")
-    title = proposal.title(draft.prompt, draft.summary)
+    title = _title(finding, state, draft.prompt, draft.summary)
     words = delivery.redact(f"# {title}\n\n{proposal.body(draft)}")  # paths can hold secrets too
     write_private(text, words.encode())
     emit(WorkSaved(pull_request_text=str(text)))

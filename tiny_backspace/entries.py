@@ -69,6 +69,11 @@ class Entry(BaseModel):
         return self.model
 
 
+FIELDS = tuple(
+    name for name in Entry.model_fields if name not in ("name", "key", "base_url_variable")
+)
+"""What the settings file may say of one."""
+
 BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "claude": {
         "dialect": "claude",
@@ -90,6 +95,7 @@ BUILT_IN: Mapping[str, Mapping[str, Any]] = {
     "vllm": {"dialect": "chat", "base_url": "http://127.0.0.1:8000/v1"},
     "lmstudio": {"dialect": "chat", "base_url": "http://127.0.0.1:1234/v1"},
 }
+_VENDORS = ("claude", "openai")  # whose adapters know where they are
 _CHAT = {
     "window": 32_768,
     "max_output_tokens": 8192,
@@ -148,6 +154,10 @@ def chosen(entries: Mapping[str, Entry], agent: str) -> Entry:
         same = entry.model in (None, model)
         prices = entry.prices if same else None
         entry = entry.model_copy(update={"model": model, "prices": prices})
+    if entry.base_url is None and name not in _VENDORS:
+        raise UsageError(
+            f"where is {name}? It has no base_url", hint=f"Set it under [providers.{name}]."
+        )
     if entry.model is None:
         raise UsageError(f"{name} has no model of its own", hint=f"Name one: --agents {name}:MODEL")
     return entry

@@ -41,6 +41,11 @@ def concluded(
             message=f"stopped by {stopped}",
             hint=_what_is_left(state()),
         )
+    if isinstance(closing, RunFailed) and state().turns:
+        on = f"To go on: tiny-backspace resume {state().run_id}"
+        closing = closing.model_copy(
+            update={"hint": f"{closing.hint} {on}" if closing.hint else on}
+        )
     emit(closing)
     return closing.exit_code
 

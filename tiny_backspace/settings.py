@@ -122,11 +122,15 @@ def load(
         key, *within = map(str, first["loc"])
         problem = first["msg"].removeprefix("Value error, ")
         unknown = first["type"] == "extra_forbidden"
-        where = ".".join((origins.get(key, "the settings"), *within[:-1])) if unknown else ""
+        place = ".".join(within[: -1 if unknown else None])
+        where = f"{origins.get(key, 'the settings')}{': ' if place else ''}{place}"
+        if unknown and within:
+            raise UsageError(
+                f"{where}: there is no setting {within[-1]!r}",
+                hint=f"A provider has {', '.join(entries.FIELDS)}.",
+            ) from None
         raise UsageError(
-            f"{where}: there is no setting {[key, *within][-1]!r}"
-            if unknown
-            else ".".join((origins.get(key, "the settings"), *within)) + f": {problem}",
+            f"{where}: " + (f"there is no setting {key!r}" if unknown else problem),
             hint="`tiny-backspace run --help` lists the settings." if unknown else None,
         ) from None
 

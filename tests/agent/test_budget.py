@@ -24,7 +24,7 @@ def test_the_last_turn_is_done_and_no_other_is_paid_for() -> None:
 
     assert sorted(sandbox.files) == ["0", "1", "2"]
     assert len(provider.asked) == 3
-    assert raised.value.hint == "To go on from here: tiny-backspace resume last --max-turns N"
+    assert raised.value.hint == "Raise --max-turns."
 
 
 def test_tool_calls_are_counted_over_all_turns() -> None:
@@ -42,7 +42,7 @@ def test_tool_calls_are_counted_over_all_turns() -> None:
 @pytest.mark.parametrize(
     ("limits", "sentence", "hint"),
     [
-        (Limits(cost_usd=0.5), r"for \$0.50: \$0.5000 are spent", "--max-cost"),
+        (Limits(cost_usd=0.5), r"for \$0.5: \$0.5000 are spent", "--max-cost"),
         (Limits(tokens=24), "with 24 tokens: 24 are used", "--max-tokens"),
     ],
 )

@@ -44,18 +44,18 @@ class Budget:
         limits = self._limits
         if self._turns >= limits.turns:
             raise LimitReached(
-                f"the task was not done in {limits.turns} turns", hint=_go_on("--max-turns N")
+                f"the task was not done in {limits.turns} turns", hint="Raise --max-turns."
             )
         if self._cost >= limits.cost_usd:
             raise LimitReached(
-                f"the task was not done for ${limits.cost_usd:.2f}: ${self._cost:.4f} are spent",
-                hint=_go_on("--max-cost USD"),
+                f"the task was not done for ${limits.cost_usd:g}: ${self._cost:.4f} are spent",
+                hint="Raise --max-cost.",
             )
         used = self._usage.input_tokens + self._usage.output_tokens
         if used >= limits.tokens:
             raise LimitReached(
                 f"the task was not done with {limits.tokens} tokens: {used} are used",
-                hint=_go_on("--max-tokens N"),
+                hint="Raise --max-tokens.",
             )
         self._turns += 1
 
@@ -65,7 +65,7 @@ class Budget:
         if self._tool_calls >= self._limits.tool_calls:
             raise LimitReached(
                 f"the task was not done in {self._limits.tool_calls} tool calls",
-                hint=_go_on("--max-tool-calls N"),
+                hint="Raise --max-tool-calls.",
             )
         self._tool_calls += 1
 
@@ -74,7 +74,7 @@ class Budget:
         if self._clock() >= self.until:
             raise LimitReached(
                 f"the run took longer than {self._limits.seconds:g} s",
-                hint=_go_on("--timeout TIME"),
+                hint="Raise --timeout.",
             )
 
     def spend(self, reply: Reply) -> bool:
@@ -88,7 +88,3 @@ class Budget:
             return False
         self._unpriced.add(reply.model)
         return True
-
-
-def _go_on(flag: str) -> str:
-    return f"To go on from here: tiny-backspace resume last {flag}"

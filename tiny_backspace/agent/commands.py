@@ -14,6 +14,7 @@ from tiny_backspace.agent.tool import ANSWER_BYTES, ROOT, Args, Output, ToolErro
 from tiny_backspace.sandbox.interface import ExecResult, Sandbox
 
 _SEARCH_SECONDS = 60
+_KILLED = 137
 _COMPLAINT = 1000  # bytes of rg's stderr that the model gets
 _ROOM = ANSWER_BYTES - 256 - _COMPLAINT  # bytes of lines that one answer has room for
 _HELD = 8 * ANSWER_BYTES  # bytes of lines that are held before the first of them are chosen
@@ -42,6 +43,8 @@ def bash(sandbox: Sandbox, args: Bash, *, at_most: float) -> Output:
     timeout = min(args.timeout, at_most)
     result = sandbox.exec(["bash", "-c", args.command], timeout=timeout)
     first = f"timed out after {timeout:g} s" if result.timed_out else f"exit {result.exit_code}"
+    if result.clipped and result.exit_code == _KILLED and not result.timed_out:
+        first = "stopped: it wrote too much; send its output to a file and look at parts of that"
     return Output(f"{first}\n{_written(result)}", ok=result.ok, exit_code=result.exit_code)
 
 

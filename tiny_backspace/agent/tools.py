@@ -83,7 +83,8 @@ class Toolbox:
                 excerpt=clip(output.text, _EXCERPT),
             )
         )
-        return ToolResult(call.id, clip(output.text, ANSWER_BYTES), is_error=failed)
+        said = clip(output.text, ANSWER_BYTES).replace("\0", "\ufffd")  # some servers take no NUL
+        return ToolResult(call.id, said, is_error=failed)
 
     def reads(self, call: ToolCall) -> bool:
         """Whether the call leaves the work tree as it is, so that others may go on beside it."""

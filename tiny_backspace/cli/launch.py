@@ -107,6 +107,7 @@ def _views(
         from tiny_backspace.views.lines import PlainLines
 
         colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
+        colour = colour and os.environ.get("TERM") != "dumb"
         yield (PlainLines(sys.stderr, wanted.verbose, colour),), ()
 
 
@@ -136,7 +137,11 @@ def _say_rest(state: RunState) -> None:
     from tiny_backspace.events import RunFailed, RunSucceeded
     from tiny_backspace.redact import clean_line
 
-    said = [f"Warning: {warning}" for warning in state.warnings]
+    said = [
+        f"Warning: {each.next} took over from {each.failed}: {each.reason}"
+        for each in state.replaced
+    ]
+    said += [f"Warning: {warning}" for warning in state.warnings]
     match state.outcome:
         case RunFailed(message=message, hint=hint):
             said.append(f"Error: {message.rstrip('.')}. {hint or ''}")

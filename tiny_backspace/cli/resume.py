@@ -55,7 +55,7 @@ def resume(
 
     It goes on from the last turn that was completed, with the conversation and the change as they
     were then, on the same base commit, in a new sandbox, as a new run. The options of the first run
-    hold, unless given anew; its limits are counted from the beginning.
+    hold, unless given anew. What the first run used up (turns, money, time) is not counted again.
 
     \b
     Examples:

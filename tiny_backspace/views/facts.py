@@ -119,9 +119,12 @@ def decided(decision: PolicyDecided) -> Text:
 
 
 def notes(state: RunState) -> list[Text]:
-    """What a person should know, the newest last: warnings, and what the policy did not simply allow."""
+    """What a person should know, the newest last: fallbacks, warnings, and what the policy did not simply allow."""
     flagged = [decided(each) for each in state.policy if each.decision != "allow"]
-    return [*(line(text, WARN) for text in state.warnings), *flagged]
+    replaced = [
+        f"{each.next} took over from {each.failed}: {each.reason}" for each in state.replaced
+    ]
+    return [*(line(text, WARN) for text in (*replaced, *state.warnings)), *flagged]
 
 
 def agent(state: RunState) -> Text:

@@ -41,6 +41,7 @@ from tiny_backspace.redact import clean_line
 from tiny_backspace.views.figures import changes, count, counted, money, size, title, took
 
 _LONGEST = 2000  # characters of one field on a line; the history has it whole
+_TAIL = 300  # characters of a failed verification's output
 _LABEL = 7
 _GONE = (errno.EPIPE, errno.EIO)  # nobody reads the pipe any more; the terminal was closed
 _COLOURS = {"WARNING": "33", "ERROR": "31", "done": "32", "edit": "36", "saved": "36", "think": "2"}
@@ -130,7 +131,8 @@ def _text(parts: Iterable[str]) -> str:
 def _line(record: Record, verbose: bool) -> _Line | None:  # noqa: PLR0911 - one for each family
     match event := record.event:
         case SandboxAttested() | ToolFinished() | HostCommand() | Resources() | Timed():
-            return _detail(event) if verbose else None
+            failed = isinstance(event, ToolFinished) and not event.ok
+            return _detail(event) if verbose or failed else None
         case StepStarted() | RunStarted() | RepositoryAnalysed() | RunSucceeded() | RunFailed():
             return _progress(event)
         case AgentThought() | ModelTurn() | ToolCalled():
@@ -213,7 +215,8 @@ def _checked(event: Verified | SyntaxChecked) -> _Line:
         case Verified():
             result = f"-> {'ok' if event.ok else 'FAILED'}, exit {event.exit_code}"
             spent = f"{took(event.duration_ms)}, attempt {event.attempt}"
-            return "verify", (event.command, result, spent)
+            said = "" if event.ok else event.output.strip()[-_TAIL:]
+            return "verify", (event.command, result, spent, said)
         case SyntaxChecked():
             return "syntax", (
                 f"{counted(event.files, 'file')} -> {'ok' if event.ok else 'FAILED'}",
@@ -227,9 +230,10 @@ def _change(event: FileEdited | PolicyDecided | GitOperation | PullRequestCreati
     match event:
         case FileEdited():
             added, removed = changes(event.diff)
+            counts = f"+{added} -{removed}" if event.diff else ""
             path = f"{event.old_path} -> {event.filepath}" if event.old_path else event.filepath
             operation = "" if event.operation == "modify" else f"({event.operation})"
-            return "edit", (path, operation, f"+{added} -{removed}", event.description)
+            return "edit", (path, operation, counts, event.description)
         case PolicyDecided():
             label = "policy" if event.decision == "allow" else "WARNING"
             return label, (f"{event.rule} {event.decision}", event.path, event.message)

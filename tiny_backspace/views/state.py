@@ -65,7 +65,7 @@ class RunState:
     """Everything is text as it was recorded: whoever shows it cleans it.
 
     `base` is the ref asked for until the commit is known; `branch` the branch that it was taken
-    from. `cost_usd` is None once a turn had no known price. `files` tells the last operation on
+    from. `doing` is the step's own message, which `message` is but for news of the moment. `cost_usd` is None once a turn had no known price. `files` tells the last operation on
     every path. `providers` are those that answered, in order; `answered` says with which model.
     """
 
@@ -75,6 +75,7 @@ class RunState:
     step: Step = Step.VALIDATION
     progress: int = 0
     message: str = ""
+    doing: str = ""
     steps: tuple[tuple[Step, datetime], ...] = ()
     repo: str = ""
     prompt: str = ""
@@ -161,6 +162,7 @@ def _progress(
             first = () if event.step in dict(state.steps) else ((event.step, at),)
             state = replace(state, step=event.step, steps=(*state.steps, *first))
             state = replace(state, message=event.message, progress=event.progress)
+            state = replace(state, doing=event.message)
             return replace(state, outcome=event) if isinstance(event, RunSucceeded) else state
         case RunFailed(message=message):
             return replace(state, outcome=event, message=message)
@@ -189,6 +191,7 @@ def _model(
                 state,
                 provider=provider,
                 model=event.model,
+                message=state.doing,
                 providers=_once(state.providers, provider),
                 answered=_once(state.answered, f"{provider}:{event.model}"),
                 turn=event.turn,
@@ -202,13 +205,15 @@ def _model(
             return replace(state, cache_hits=state.cache_hits + 1)
         case ContextFolded():
             return replace(state, folds=state.folds + 1)
-        case Retry():
-            return replace(state, retries=state.retries + 1)
+        case Retry(provider=name, reason=reason, wait_s=wait):
+            message = f"Asking {name} again in {wait:.0f} s: {reason}"[:LONGEST]
+            return replace(state, retries=state.retries + 1, message=message)
         case ProviderReplaced(next=name):
             models = dict(agent.partition(":")[::2] for agent in state.agents)
             replaced = _kept(state.replaced, event)
             state = replace(state, fallbacks=state.fallbacks + 1, replaced=replaced)
-            return replace(state, provider=name, model=models.get(name))
+            message = f"{name} takes over from {event.failed}: {event.reason}"[:LONGEST]
+            return replace(state, provider=name, model=models.get(name), message=message)
         case _:
             assert_never(event)
 

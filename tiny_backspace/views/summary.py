@@ -13,9 +13,10 @@ from tiny_backspace.events import RunFailed, RunSucceeded
 from tiny_backspace.views import facts
 from tiny_backspace.views.drawing import ACCENT, BAD, DIM, GOOD, WARN, joined, line, lines
 from tiny_backspace.views.figures import count, counted, money, size, took
-from tiny_backspace.views.state import RunState, elapsed
+from tiny_backspace.views.state import LONGEST, RunState, elapsed
 
 _FILES = 10
+_SAID = 6  # lines of a failed verification's output
 _NOTES = 5
 _LABEL = 14
 _OFFLINE = "dummy"
@@ -77,6 +78,9 @@ def _facts(state: RunState) -> Iterator[tuple[str, Text]]:
         yield "report", line(ended.crash_report or "")
     yield from _changed(state)
     yield "checks", facts.checks(state)
+    if state.verification is not None and not state.verification.ok:
+        for said in lines(state.verification.output.strip()[-LONGEST:])[-_SAID:]:
+            yield "", Text.assemble(("│ ", DIM), said)
     yield "agent", _agent(state)
     yield "took", _cost(state)
     for n, note in enumerate(facts.notes(state)[-_NOTES:]):
