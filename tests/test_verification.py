@@ -77,4 +77,4 @@ def test_the_agent_is_told_what_ran_and_what_it_said(tmp_path: Path) -> None:
     told = complaint(tried(tmp_path, "echo three tests fail; exit 3"))
 
     assert "`echo three tests fail; exit 3` ended with exit code 3" in told
-    assert "\n\nthree tests fail\n\n" in told
+    assert "\n\n| three tests fail\n\n" in told

@@ -7,8 +7,10 @@ turn, and is kept with the conversation: from there a run can be resumed, and no
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
+from math import inf
 from pathlib import Path
-from time import monotonic
+from time import monotonic, sleep
 from typing import Protocol
 
 from tiny_backspace.conversation import Message
@@ -21,12 +23,26 @@ from tiny_backspace.telemetry.turns import Checkpoint
 
 _TIME = 60.0  # seconds for one taking out
 _RESCUE = 1.7  # an interrupted run ends within two or so
+_STARTING = 0.5  # for a thread to begin
+_POLL = 0.001
 
 
 class Turns(Protocol):
     """Who keeps the work of each turn."""
 
     def keep(self, work: Checkpoint, *, changed: bool) -> None: ...
+
+
+class _Keeping:
+    """One turn being kept by a thread. Plain fields, no locks: a signal may come between any two steps."""
+
+    def __init__(self) -> None:
+        self._owner: dict[str, str] = {}
+        self.done = False
+
+    def taken_by(self, who: str) -> bool:
+        """Whether it is this one's to do: whoever asks first has it."""
+        return self._owner.setdefault("", who) == who
 
 
 class Bench:
@@ -39,10 +55,10 @@ class Bench:
         self._turns, self._emit = turns, emit
         self._patch: Patch | None = None  # None: nothing is known of the work tree as it is now
         self._kept_tree = ""
-        self._idle = threading.Event()  # no turn is being kept
-        self._idle.set()
+        self._keeping: _Keeping | None = None
         self._told = ""
-        self._silent = False
+        self._unkept = False  # it is said once: it may go on like this for sixty turns
+        self._over = False
 
     def adopt(self, work: Checkpoint) -> None:
         """Go on with the work of an earlier run, which was put into the sandbox.
@@ -52,45 +68,40 @@ class Bench:
         """
         if work.patch and self._current(_TIME).tree != work.tree:
             raise AgentError("the work of the earlier run could not be put back as it was")
-        self._turns.keep(work, changed=True)
         self._kept_tree = work.tree
 
     def settle(self) -> None:
         """The work tree is about to change: wait until the last turn is kept."""
-        self._idle.wait()
+        self._wait(inf)
         self._patch = None
 
     def completed(self, conversation: tuple[Message, ...], *, acted: bool) -> None:
         """Keep the turn, in a thread of its own."""
-        self._idle.wait()
+        self._wait(inf)
         if acted:
             self._patch = None
-        keeping = threading.Thread(
-            target=self._keep, args=(conversation,), name="keep-turn", daemon=True
-        )
-        try:
-            self._idle.clear()
-            keeping.start()
-        except BaseException:  # a signal came in between
-            if not keeping.is_alive():
-                self._idle.set()
-            raise
+        keeping = self._keeping = _Keeping()
+        threading.Thread(
+            target=self._keep, args=(keeping, conversation), name="keep-turn", daemon=True
+        ).start()
 
     def latest(self, *, timeout: float = 2 * _TIME) -> Patch:
         """What the agent has done by now; told in an event.
 
         Raises:
-            AgentError: it cannot be taken out (in time).
+            AgentError: it cannot be taken out (in time). What was taken out before is told instead.
             RepoError: the host has no room for it.
         """
         until = monotonic() + timeout
-        if not self._idle.wait(timeout):
-            raise AgentError(f"the change could not be taken out of the sandbox in {timeout:g} s")
-        patch = self._current(max(0.1, until - monotonic()))
-        where = str(self._target) if patch.size else ""
-        if where != self._told:
-            self._told = where
-            self._emit(WorkSaved(patch=where))
+        try:
+            self._wait(timeout)
+            patch = self._current(max(0.1, until - monotonic()))
+        except (TinyBackspaceError, OSError):
+            with suppress(OSError):
+                if self._target.stat().st_size:
+                    self._tell(str(self._target))
+            raise
+        self._tell(str(self._target) if patch.size else "")
         if not patch.size:
             self._target.unlink(missing_ok=True)
         return patch
@@ -100,21 +111,39 @@ class Bench:
         try:
             self.latest(timeout=_RESCUE)
         except (TinyBackspaceError, OSError) as error:
-            self._say(f"The last of the work could not be taken out: {error}")
-        self._silent = True
+            earlier = "; the patch is of an earlier turn" if self._told else ""
+            self._say(f"The last of the work could not be taken out: {error}{earlier}")
+        self._over = True
 
-    def _keep(self, conversation: tuple[Message, ...]) -> None:
+    def _wait(self, seconds: float) -> None:
+        keeping, until, patience = self._keeping, monotonic() + seconds, monotonic() + _STARTING
+        while keeping is not None and not keeping.done:
+            now = monotonic()
+            if now > patience and keeping.taken_by("nobody"):
+                break  # a signal came before its thread was started
+            if now > until:
+                raise AgentError(f"the change did not come out of the sandbox in {seconds:g} s")
+            sleep(_POLL)
+
+    def _keep(self, keeping: _Keeping, conversation: tuple[Message, ...]) -> None:
         try:
-            patch = self._current(_TIME)
-            changed = patch.tree != self._kept_tree and patch.size <= JUDGED_LIMIT
-            content = patch.path.read_bytes() if changed and patch.size else b""
-            self._turns.keep(Checkpoint(conversation, patch.tree, content), changed=changed)
-            self._kept_tree = patch.tree
+            if keeping.taken_by("thread"):
+                self._kept(conversation)
         except (TinyBackspaceError, OSError) as error:
-            self._say(f"A turn could not be kept for `resume`: {error}")
-            self._silent = True  # it may go on like this for sixty turns
+            if not self._unkept:
+                self._unkept = True
+                self._say(f"A turn could not be kept for `resume`: {error}")
         finally:
-            self._idle.set()
+            keeping.done = True
+
+    def _kept(self, conversation: tuple[Message, ...]) -> None:
+        patch = self._current(_TIME)
+        if patch.size > JUDGED_LIMIT:
+            raise AgentError(f"the change is larger than {JUDGED_LIMIT >> 20} MiB")
+        changed = patch.tree != self._kept_tree
+        content = patch.path.read_bytes() if changed and patch.size else b""
+        self._turns.keep(Checkpoint(conversation, patch.tree, content), changed=changed)
+        self._kept_tree = patch.tree
 
     def _current(self, timeout: float) -> Patch:
         """The change as it is now; it is not taken out twice."""
@@ -126,6 +155,11 @@ class Bench:
             self._patch = patch
         return self._patch
 
+    def _tell(self, where: str) -> None:
+        if where != self._told:
+            self._told = where
+            self._emit(WorkSaved(patch=where))
+
     def _say(self, message: str) -> None:
-        if not self._silent:
+        if not self._over:
             self._emit(Warned(message=message))

@@ -69,6 +69,9 @@ class Assistant:
 Message: TypeAlias = User | Assistant
 
 
+_MOST = 10**12  # tokens
+
+
 @dataclass(frozen=True, slots=True)
 class Usage:
     """Tokens. `input_tokens` is everything that was read: what came from a cache (`cached_tokens`) and
@@ -79,6 +82,12 @@ class Usage:
     output_tokens: int = 0
     cached_tokens: int = 0
     cache_write_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        for (
+            name
+        ) in self.__slots__:  # a server may say anything; sums must stay numbers that all can hold
+            object.__setattr__(self, name, max(0, min(int(getattr(self, name)), _MOST)))
 
     def __add__(self, other: Usage) -> Usage:
         return Usage(

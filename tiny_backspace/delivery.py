@@ -15,7 +15,7 @@ from tiny_backspace.errors import (
 )
 from tiny_backspace.events import Emit, FileEdited, Step, StepStarted, Warned, WorkSaved, timed
 from tiny_backspace.forges import proposal
-from tiny_backspace.providers.proposals import DUMMY, is_proposal_path
+from tiny_backspace.providers.proposals import is_proposal_path
 from tiny_backspace.redact import Redact
 from tiny_backspace.repo.difference import Change, Numstat, parse_numstat, parse_raw
 from tiny_backspace.repo.origin import LocalRepository, leave_branch
@@ -117,10 +117,9 @@ def _commit(
     with timed("branch", emit):
         leave_branch(target, branch, commit, cage.base, cage.path, emit)
     emit(WorkSaved(branch=branch, commit=commit))
-    by_a_model = state.providers != (DUMMY,)
-    if by_a_model or not all(is_proposal_path(path) for path in state.files):
+    if not all(is_proposal_path(path) for path in state.files):
         return f"Branch {branch} is ready."
-    closing = f"Branch {branch} holds a proposal, not a change: no model was used."
+    closing = f"Branch {branch} holds a proposal, not a change: no model was used for it."
     emit(Warned(message=closing))
     return closing
 

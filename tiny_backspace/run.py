@@ -108,6 +108,8 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
         with timed("validation", emit):
             origin, base, git = _resolve(request, parts.git, emit)
         parts.journal.begin(base.sha, base.branch)
+        if request.resumed is not None and request.resumed.work.conversation:
+            parts.journal.keep(request.resumed.work, changed=True)
         emit(StepStarted.at(Step.SANDBOX_INIT, "Initializing secure sandbox..."))
         mirror = mirror_of(parts.cache, origin.url, git)
         with timed("fetch", emit):
@@ -214,13 +216,9 @@ def _work(
                 put_in(sandbox, work.patch)
             bench.adopt(work)
     conversation = (work.conversation if work else ()) or (opening(request.prompt, facts),)
-    agent = Agent(
-        system(),
-        parts.provider,
-        Toolbox(sandbox, request.command_timeout),
-        Budget(request.limits),
-        bench,
-    )
+    budget = Budget(request.limits)
+    toolbox = Toolbox(sandbox, request.command_timeout, left=budget.left)
+    agent = Agent(system(), parts.provider, toolbox, budget, bench)
     checks = Checks(request.verification, sandbox, base.sha, emit)
     try:
         try:

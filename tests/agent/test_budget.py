@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
 import pytest
 from typing_extensions import override
 
-from tests.agent.working import DONE, TASK, Answer, Said, Stopping, agent, says, work, write
+from tests.agent.working import (
+    DONE,
+    TASK,
+    Answer,
+    Notes,
+    Said,
+    Stopping,
+    agent,
+    results,
+    says,
+    work,
+    write,
+)
 from tests.fakes import FakeSandbox, ScriptedProvider, ticking
 from tiny_backspace.agent.budget import Budget, Limits
 from tiny_backspace.agent.loop import solve
-from tiny_backspace.conversation import Reply
+from tiny_backspace.agent.tools import Toolbox
+from tiny_backspace.conversation import Reply, ToolCall
 from tiny_backspace.errors import LimitReached, ProviderError
 from tiny_backspace.events import Emit, Warned
 from tiny_backspace.providers.interface import ModelRequest
+from tiny_backspace.sandbox.interface import ExecResult, OnOutput, Stdin
 
 
 def test_the_last_turn_is_done_and_no_other_is_paid_for() -> None:
@@ -118,3 +135,41 @@ def test_one_budget_holds_for_a_second_conversation() -> None:
         solve(TASK, agent(provider, budget=budget), lambda _: None)
 
     assert budget.turn == 2
+
+
+def test_what_a_turn_did_before_its_limit_is_kept_with_a_result_for_every_call() -> None:
+    journal = Notes()
+    asks = says("go", *(write(str(n), f"c{n}") for n in range(4)))
+
+    with pytest.raises(LimitReached):
+        work(ScriptedProvider(asks), limits=Limits(tool_calls=2), journal=journal)
+
+    (kept,) = journal.kept
+    answers = results(kept[-1])
+    assert [(r.call_id, r.is_error) for r in answers] == [
+        ("c0", False), ("c1", False), ("c2", True), ("c3", True)
+    ]  # fmt: skip
+    assert answers[-1].content.startswith("not run: ")
+
+
+def test_no_command_outlives_the_run() -> None:
+    asked: list[float] = []
+
+    class Timed(FakeSandbox):
+        @override
+        def exec(
+            self,
+            argv: Sequence[str],
+            *,
+            timeout: float = 120,
+            stdin: Stdin = b"",
+            on_output: OnOutput | None = None,
+        ) -> ExecResult:
+            asked.append(timeout)
+            return ExecResult(0)
+
+    for left in (7.04, 0.0, 1000.0):
+        toolbox = Toolbox(Timed(), 60, left=partial(float, left))
+        toolbox.call(ToolCall("c", "bash", {"command": "sleep 99"}), lambda _: None)
+
+    assert asked == [7.0, 1.0, 60.0]

@@ -280,3 +280,23 @@ def test_the_diff_of_an_edit_is_clipped() -> None:
     (edited,) = (event for event in events if isinstance(event, FileEdited))
     assert len(edited.diff) <= 4000
     assert "bytes left out" in edited.diff
+
+
+@pytest.mark.parametrize(
+    ("old", "content", "new", "said"),
+    [
+        (b"a\r\nb\r\n", "x\ny\n", b"x\r\ny\r\n", "wrote a, with its CRLF line ends"),
+        (b"\xef\xbb\xbfa\n", "x\n", b"\xef\xbb\xbfx\n", "wrote a, with its byte order mark"),
+        (b"a\r\nb\n", "x\ny\n", b"x\ny\n", "wrote a"),
+        (b"a\r\n", "x\r\ny\n", b"x\r\ny\n", "wrote a"),
+        (b"a\n", "x\n", b"x\n", "wrote a"),
+    ],
+)
+def test_write_keeps_what_read_does_not_show(
+    old: bytes, content: str, new: bytes, said: str
+) -> None:
+    sandbox = FakeSandbox({"a": old})
+
+    answer = answered(use(sandbox, "write", path="a", content=content, description="d"))
+
+    assert (sandbox.files["a"], answer) == (new, said)

@@ -93,3 +93,25 @@ def test_a_run_that_was_killed_comes_to_the_same_tree(
     assert tree(repository, done) == wanted
     (started,) = done.of("run_started")
     assert (len(started["resumes"]), started["prompt"]) == (8, "do it")
+
+
+def test_a_resume_that_got_nowhere_is_passed_over_for_the_run_it_resumed(
+    whole: tuple[Path, str], tmp_path: Path
+) -> None:
+    repository, wanted = whole
+    with serving(answer) as server:
+        tb = program(tmp_path / "home", server)
+        limited = tb.run(
+            "run", str(repository), "do it", "--agents", "claude", "--max-turns", "3", "-o", "jsonl"
+        )
+        git(repository, "branch", "-D", limited.lines[-1]["branch"])
+        nowhere = tb.run("resume", "last", "--image", "no-such-image", "-o", "jsonl")
+        asked = len(server.requests)
+
+        done = tb.run("resume", "last", "--max-turns", "60", "-o", "jsonl")
+
+    assert (limited.exit_code, nowhere.exit_code) == (6, 4)
+    assert limited.lines[-1]["hint"].endswith(f"tiny-backspace resume {limited.lines[0]['run_id']}")
+    assert tree(repository, done) == wanted
+    assert done.of("run_started")[0]["resumes"] == limited.lines[0]["run_id"]
+    assert len(server.requests) - asked == len(SCRIPT) - 3

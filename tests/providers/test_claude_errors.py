@@ -287,3 +287,17 @@ def test_a_redirect_is_told_and_says_what_to_do() -> None:
     error = translated(status_error(307), ENTRY)
     assert type(error) is ProviderError
     assert "base_url" in (error.hint or "")
+
+
+@pytest.mark.parametrize("before", [0, 60, 100, 150, 159])
+def test_no_part_of_a_key_is_left_where_a_message_is_cut(before: int) -> None:
+    key = "k" + "0123456789abcdef" * 6
+    ours = Entry.model_validate({"name": "claude", "dialect": "claude", "model": "m", "key": key})
+    body = {
+        "type": "error",
+        "error": {"type": "authentication_error", "message": "x" * before + key},
+    }
+    response = httpx2.Response(401, json=body, request=httpx2.Request("POST", "http://x"))
+    error = anthropic.AuthenticationError("no", response=response, body=body)
+
+    assert "0123456789" not in str(translated(error, ours))

@@ -435,3 +435,14 @@ def test_nothing_of_the_conversation_is_lost_in_the_bytes_on_the_wire() -> None:
     OpenAI(entry(), transport=server).reply(request(asked), nobody)
     (sent,) = server.requests
     assert json.loads(sent.content)["input"][0]["content"][0]["text"] == "Grüße 😀 \x00"
+
+
+@pytest.mark.parametrize("where", ["response", "item"])
+def test_a_call_that_is_not_complete_is_not_run_whatever_the_event_says(where: str) -> None:
+    call = {"type": "function_call", "call_id": "c1", "name": "bash", "arguments": "{}"}
+    response: dict[str, Any] = {"output": [call]}
+    (response if where == "response" else call)["status"] = "incomplete"
+
+    reply = from_wire({"type": "response.completed", "response": response}, entry())
+
+    assert reply.stop == "unknown"

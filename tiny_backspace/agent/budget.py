@@ -34,6 +34,10 @@ class Budget:
         self._usage = Usage()
         self._unpriced: set[str] = set()
 
+    def left(self) -> float:
+        """Seconds."""
+        return max(0.0, self.until - self._clock())
+
     @property
     def turn(self) -> int:
         return self._turns

@@ -38,9 +38,9 @@ class Bash(Args):
     timeout: float = Field(120, gt=0, le=600, description="Seconds after which it is stopped.")
 
 
-def bash(sandbox: Sandbox, args: Bash, *, at_most: float) -> Output:
-    """`at_most` is the run's own limit, in seconds."""
-    timeout = min(args.timeout, at_most)
+def bash(sandbox: Sandbox, args: Bash, *, at_most: Callable[[], float]) -> Output:
+    """`at_most` tells the run's own limit at the time, in seconds."""
+    timeout = round(min(args.timeout, at_most()), 1)
     result = sandbox.exec(["bash", "-c", args.command], timeout=timeout)
     first = f"timed out after {timeout:g} s" if result.timed_out else f"exit {result.exit_code}"
     if result.clipped and result.exit_code == _KILLED and not result.timed_out:

@@ -28,6 +28,7 @@ from tiny_backspace.agent.near import (
 )
 
 NAMED = 10  # lines that are named where a text is ambiguous
+BOM = b"\xef\xbb\xbf"
 _BOM = "\ufeff"
 
 
@@ -62,6 +63,21 @@ class Replaced:
     old_end: int
     new_end: int
     differs: tuple[str, ...] = ()
+
+
+def in_style_of(old: bytes, new: bytes) -> tuple[bytes, str]:
+    r"""`new` with the byte order mark and the `\r\n` that `old` has throughout, unless it has any itself; what was done.
+
+    Who reads a file by its lines sees neither.
+    """
+    said = []
+    if old.count(b"\n") and old.count(b"\r\n") == old.count(b"\n") and b"\r" not in new:
+        new = new.replace(b"\n", b"\r\n")
+        said.append("its CRLF line ends")
+    if old.startswith(BOM) and not new.startswith(BOM):
+        new = BOM + new
+        said.append("its byte order mark")
+    return new, f", with {' and '.join(said)}" if said else ""
 
 
 def replace(content: bytes, old: str, new: str, *, every: bool) -> Replaced:

@@ -8,7 +8,15 @@ from pydantic import Field
 
 from tiny_backspace.agent.clip import clip
 from tiny_backspace.agent.diff import around, closest, diff, is_binary
-from tiny_backspace.agent.edits import NAMED, Absent, Ambiguous, Replaced, replace
+from tiny_backspace.agent.edits import (
+    BOM,
+    NAMED,
+    Absent,
+    Ambiguous,
+    Replaced,
+    in_style_of,
+    replace,
+)
 from tiny_backspace.agent.near import Unfit
 from tiny_backspace.agent.tool import (
     ANSWER_BYTES,
@@ -30,7 +38,6 @@ _NOT_UTF8 = (
     "{path} is not UTF-8: the \ufffd in {which} stands for bytes that read cannot show. "
     "Change those lines with bash (sed, iconv or a script)"
 )
-_BOM = b"\xef\xbb\xbf"
 
 
 class Read(Args):
@@ -50,7 +57,7 @@ def read(sandbox: Sandbox, args: Read) -> Output:
         return Output("[the file is empty]")
     ends = content.endswith(b"\n")
     # Only \n ends a line, as for git, rg and sed, so that all of them count alike.
-    lines = content.removeprefix(_BOM).decode(errors="replace").removesuffix("\n").split("\n")
+    lines = content.removeprefix(BOM).decode(errors="replace").removesuffix("\n").split("\n")
     if args.offset > len(lines):
         raise ToolError(f"{path} has only {len(lines)} lines")
     shown = _page(lines, args.offset, args.limit)
@@ -89,10 +96,10 @@ def write(sandbox: Sandbox, args: Write) -> Output:
     old = _load_if_there(sandbox, path)
     if old is not None and "\ufffd" in args.content and not _is_utf8(old):
         raise ToolError(_NOT_UTF8.format(path=path, which="content"))
-    new = args.content.encode()
+    new, kept = in_style_of(old or b"", args.content.encode())
     _store(sandbox, path, new)
     return Output(
-        f"created {path}" if old is None else f"wrote {path}",
+        f"created {path}" if old is None else f"wrote {path}{kept}",
         events=_edited(path, old, new, args.description),
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from time import monotonic
@@ -25,6 +25,7 @@ from tiny_backspace.conversation import (
 from tiny_backspace.errors import (
     AgentError,
     ContextOverflow,
+    LimitReached,
     ProviderError,
     Refused,
     Unfinished,
@@ -121,16 +122,21 @@ def _acted(
     acting = not all(map(agent.toolbox.reads, calls))
     if acting:
         agent.journal.settle()
-    results = _act(calls, agent, emit)
+    results: list[ToolResult] = []
     told = None
     try:
+        for result in _act(calls, agent, emit):
+            results.append(result)  # noqa: PERF402 - those before a limit count
         told = repetitions.saw(calls, results)
         if told:
             emit(Warned(message=f"The agent repeats itself, and was told: {told}"))
-    finally:  # what was done is kept even if it was the last that is let pass
-        notes = (Text(told),) if told else ()
-        conversation = (*conversation, User((*results, *notes)))
-        agent.journal.completed(conversation, acted=acting)
+    except LimitReached as limit:  # what was done is kept: it is gone on with from here
+        left = (ToolResult(c.id, f"not run: {limit}", is_error=True) for c in calls[len(results) :])
+        agent.journal.completed((*conversation, User((*results, *left))), acted=acting)
+        raise
+    notes = (Text(told),) if told else ()
+    conversation = (*conversation, User((*results, *notes)))
+    agent.journal.completed(conversation, acted=acting)
     return conversation
 
 
@@ -140,20 +146,18 @@ def _without_calls(message: Assistant) -> tuple[Assistant, ...]:
     return (Assistant(said),) if said else ()
 
 
-def _act(calls: Sequence[ToolCall], agent: Agent, emit: Emit) -> tuple[ToolResult, ...]:
+def _act(calls: Sequence[ToolCall], agent: Agent, emit: Emit) -> Iterator[ToolResult]:
     """The results in the order of the calls; neighbours that only read are done at the same time."""
-    results: list[ToolResult] = []
     for reading, group in groupby(calls, key=agent.toolbox.reads):
         if reading:
             together = tuple(group)
             for _ in together:
                 agent.budget.begin_tool_call()
-            results += agent.toolbox.call_together(together, emit)
+            yield from agent.toolbox.call_together(together, emit)
         else:
             for call in group:
                 agent.budget.begin_tool_call()
-                results.append(agent.toolbox.call(call, emit))
-    return tuple(results)
+                yield agent.toolbox.call(call, emit)
 
 
 class _Asked:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from math import inf
 from time import perf_counter
 from typing import Any
 
@@ -15,6 +17,7 @@ from tiny_backspace.agent.commands import Bash, Glob, Grep, bash, glob, grep
 from tiny_backspace.agent.files import Edit, Read, Write, edit, read, write
 from tiny_backspace.agent.tool import ANSWER_BYTES, Output, Tool, ToolError
 from tiny_backspace.conversation import ToolCall, ToolResult, ToolSpec
+from tiny_backspace.errors import SandboxError
 from tiny_backspace.events import Emit, ToolCalled, ToolFinished
 from tiny_backspace.redact import each_text
 from tiny_backspace.sandbox.interface import Sandbox
@@ -29,7 +32,8 @@ _AT_ONCE = 4
 class Toolbox:
     """The tools of one run, bound to its sandbox. Calls may come from several threads.
 
-    `command_timeout` is the longest a `bash` command may take, in seconds, whatever the model asks for.
+    `command_timeout` is the longest a `bash` command may take, in seconds, whatever the model asks for;
+    `left` tells how many the run has left, which no command outlives.
     """
 
     def __init__(
@@ -37,10 +41,11 @@ class Toolbox:
         sandbox: Sandbox,
         command_timeout: float,
         *,
+        left: Callable[[], float] = lambda: inf,
         timer: Callable[[], float] = perf_counter,
     ) -> None:
         tools: tuple[Tool[Any], ...] = (
-            Tool(Bash, partial(bash, at_most=command_timeout)),
+            Tool(Bash, partial(bash, at_most=lambda: max(1.0, min(command_timeout, left())))),
             Tool(Read, read),
             Tool(Write, write),
             Tool(Edit, edit),
@@ -63,7 +68,8 @@ class Toolbox:
         """
         name = clip(call.name, _NAME)
         arguments = each_text(call.arguments, lambda text: clip(text, _ARGUMENT))
-        emit(ToolCalled(id=call.id, tool=name, arguments=arguments))
+        call_id = call.id[:_NAME]
+        emit(ToolCalled(id=call_id, tool=name, arguments=arguments))
         start = self._timer()
         try:
             output, failed = self._run(call), False
@@ -74,7 +80,7 @@ class Toolbox:
             emit(event)
         emit(
             ToolFinished(
-                id=call.id,
+                id=call_id,
                 tool=name,
                 ok=output.ok,
                 exit_code=output.exit_code,
@@ -97,6 +103,12 @@ class Toolbox:
         pool = ThreadPoolExecutor(_AT_ONCE, "tool")
         try:
             return list(pool.map(lambda call: self.call(call, emit), calls))
+        except BaseException:
+            with suppress(
+                SandboxError
+            ):  # its sweep ends those that hang, which hold all the sessions
+                self._sandbox.exec(["true"], timeout=1)
+            raise
         finally:
             pool.shutdown(wait=False, cancel_futures=True)  # whoever interrupts does not wait
 

@@ -101,12 +101,15 @@ def _earlier(prefix: str) -> tuple[Task, Resumed]:
     with History(path) as history:
         run_id = history.find(prefix)
         row = history.run(run_id, is_live=lambda other: is_live(folder, other))
+        while row and row.resumes and row.provider is None and row.status != "running":
+            run_id = row.resumes  # it got no answer: what there is to go on with is what it resumed
+            row = history.run(run_id, is_live=lambda other: is_live(folder, other))
     if row is not None and row.status == "running":
         raise UsageError(f"run {run_id} is still going on")
     if row is not None and row.status == "succeeded":
         raise UsageError(f"run {run_id} is done: there is nothing to go on with")
     found = resumable(path, run_id)
-    if found is None or found[0].base is None:
+    if found is None:
         raise UsageError(
             f"nothing is kept of run {run_id} that could be gone on with",
             hint="It ended too early, or another run has gone on with it. `tiny-backspace run` starts anew.",

@@ -14,6 +14,7 @@ from tiny_backspace.conversation import Reply
 from tiny_backspace.entries import Entry
 from tiny_backspace.errors import ProviderBusy, ProviderError
 from tiny_backspace.events import Emit, ThoughtDelta
+from tiny_backspace.providers.bounded import PLAIN, bounded
 from tiny_backspace.providers.claude_errors import GARBLED, silent, translated
 from tiny_backspace.providers.claude_wire import from_wire, to_wire
 from tiny_backspace.providers.interface import ModelRequest
@@ -65,7 +66,10 @@ class Claude:
                     message = event.message
         if message is None:
             raise ProviderBusy(f"{self.name}: the answer broke off")
-        reply = from_wire(message, self._entry)
+        try:
+            reply = from_wire(message, self._entry)
+        except (*GARBLED, RecursionError) as error:  # the SDK checks little of what it hands over
+            raise ProviderBusy(f"{self.name}: the answer cannot be read") from error
         if reply.stop in {"tool_use", "end_turn"}:  # the stops on which tools are run
             _check_whole(inputs.values(), self._entry)
         return reply
@@ -143,7 +147,8 @@ def _client(
             open_telemetry=False,
             http_client=anthropic.DefaultHttpxClient(
                 follow_redirects=False,  # what a repository holds goes where the user said
-                event_hooks={"response": [responded]},
+                headers=PLAIN,
+                event_hooks={"response": [responded, bounded]},
                 **given,
             ),
         )

@@ -96,7 +96,7 @@ def translated(error: BaseException, entry: Entry) -> ProviderError:
             pass
         case _:
             kind, what = ProviderBusy, "the answer cannot be read"
-    return kind(_line(entry, f"{what}: {_words(error)}"))
+    return kind(_line(entry, f"{what}: {_words(error, entry)}"))
 
 
 def silent(entry: Entry) -> ProviderBusy:
@@ -105,7 +105,7 @@ def silent(entry: Entry) -> ProviderBusy:
 
 
 def _answered(error: anthropic.APIStatusError, entry: Entry) -> ProviderError:
-    told = _told(error)
+    told = _told(error, entry)
     match verdict(error):
         case "busy":
             wait = retry_after(error.response.headers)
@@ -141,11 +141,11 @@ def verdict(error: anthropic.APIStatusError) -> Verdict:
     return STATUSES.get(status, "busy" if status >= 500 else "final")  # noqa: PLR2004 - HTTP: its own fault
 
 
-def _told(error: anthropic.APIStatusError) -> str:
+def _told(error: anthropic.APIStatusError, entry: Entry) -> str:
     kind = error.error_code or error.type
     request = f" (request {error.request_id})" if error.request_id else ""
     named = f" {kind}" if kind else ""
-    return f"{error.status_code}{named}: {_short(_said(error))}{request}"
+    return f"{error.status_code}{named}: {_short(_masked(entry, _said(error)))}{request}"
 
 
 def _said(error: anthropic.APIStatusError) -> str:
@@ -153,8 +153,13 @@ def _said(error: anthropic.APIStatusError) -> str:
     return str(error.api_message or error.body or error.response.reason_phrase)
 
 
-def _words(error: BaseException) -> str:
-    return _short(str(error) or type(error).__name__)
+def _words(error: BaseException, entry: Entry) -> str:
+    return _short(_masked(entry, str(error) or type(error).__name__))
+
+
+def _masked(entry: Entry, text: str) -> str:
+    """Before anything is cut off: half of a key is recognised by nobody."""
+    return redactor([entry.key.get_secret_value()] if entry.key else [])(text)
 
 
 def _short(text: str) -> str:
@@ -163,8 +168,7 @@ def _short(text: str) -> str:
 
 
 def _line(entry: Entry, text: str) -> str:
-    key = [entry.key.get_secret_value()] if entry.key else []
-    line = clean_line(redactor(key)(f"{entry.name}: {text}"))
+    line = clean_line(_masked(entry, f"{entry.name}: {text}"))
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"
 
 

@@ -27,6 +27,7 @@ from tiny_backspace.conversation import (
 )
 from tiny_backspace.entries import Entry
 from tiny_backspace.errors import ContextOverflow, ProviderBusy
+from tiny_backspace.providers.bounded import sound
 from tiny_backspace.providers.interface import ModelRequest
 from tiny_backspace.providers.prices import cost
 from tiny_backspace.redact import clean_line, each_text
@@ -223,7 +224,9 @@ def _parts(item: Mapping[str, Any], entry: Entry) -> Iterable[Text | Thinking | 
             yield Text(text)
         case {"type": "thinking", "thinking": str(text)} if text.strip():
             yield Thinking(text)
-        case {"type": "tool_use", "id": str(id_), "name": str(name), "input": dict(arguments)}:
+        case {"type": "tool_use", "id": str(id_), "name": str(name), "input": dict(arguments)} if (
+            sound(arguments)
+        ):
             yield ToolCall(id_, name, arguments)
         case {"type": "tool_use"}:
             raise ProviderBusy(f"{entry.name}: a tool call is none")

@@ -15,6 +15,7 @@ from typing_extensions import override
 from tiny_backspace import __version__
 from tiny_backspace.entries import Entry
 from tiny_backspace.errors import ProviderBusy, ProviderError
+from tiny_backspace.providers.bounded import PLAIN, bounded, sound
 from tiny_backspace.providers.openai_errors import VENDOR, one_line, silent, translated
 from tiny_backspace.providers.watchdog import KEPT_ALIVE, Watch, hang_up, watched
 from tiny_backspace.redact import each_text
@@ -144,25 +145,22 @@ def _client(
         http_client=openai.DefaultHttpx2Client(
             transport=transport,
             follow_redirects=False,  # the conversation goes nowhere else
-            event_hooks={"response": [responses.append]},
+            headers=PLAIN,
+            event_hooks={"response": [responses.append, bounded]},
         ),
     )
 
 
 def arguments(raw: object) -> tuple[dict[str, Any], str]:
     """A call's arguments and, if they are no JSON object, what came instead."""
-    if isinstance(raw, dict):
-        return each_text(raw, whole), ""
-    text = raw if isinstance(raw, str) else json.dumps(raw)
     try:
-        parsed = json.loads(text or "{}", parse_constant=_no_json)
+        text = raw if isinstance(raw, str) else json.dumps(raw)
+        parsed = raw if isinstance(raw, dict) else json.loads(text or "{}")
     except (ValueError, RecursionError):
-        parsed = None
-    return (each_text(parsed, whole), "") if isinstance(parsed, dict) else ({}, whole(text))
-
-
-def _no_json(constant: str) -> float:
-    raise ValueError(constant)
+        text, parsed = str(raw) if isinstance(raw, str) else "", None
+    if not isinstance(parsed, dict) or not sound(parsed):
+        return {}, whole(text) or "nothing that can be read"
+    return each_text(parsed, whole), ""
 
 
 def call_id(id_: str) -> str:

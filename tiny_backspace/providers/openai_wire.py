@@ -27,6 +27,7 @@ from tiny_backspace.conversation import (
 )
 from tiny_backspace.entries import Entry
 from tiny_backspace.errors import ProviderBusy
+from tiny_backspace.providers.bounded import sound
 from tiny_backspace.providers.interface import ModelRequest
 from tiny_backspace.providers.openai_client import arguments, call_id, count, whole
 from tiny_backspace.providers.openai_errors import told
@@ -121,9 +122,10 @@ def from_wire(event: Mapping[str, Any], entry: Entry) -> Reply:
     Raises:
         ProviderError: the answer failed, or cannot be read.
     """
-    response = each_text(event.get("response"), whole)
-    if not isinstance(response, dict):
+    response = event.get("response")
+    if not isinstance(response, dict) or not sound(response):
         raise ProviderBusy(f"{entry.name}: its answer cannot be read")
+    response = each_text(response, whole)
     if event["type"] == "response.failed":
         error = response.get("error")
         error = error if isinstance(error, dict) else {}
@@ -131,7 +133,10 @@ def from_wire(event: Mapping[str, Any], entry: Entry) -> Reply:
         raise told(entry, str(error.get("message") or ""), codes=codes, reference=reference)
     items = tuple(_within(response, "output"))
     parts = tuple(part for item in items for part in _parts(item))
-    stop = _stop(response, items, complete=event["type"] == "response.completed")
+    complete = event["type"] == "response.completed" and not any(
+        told.get("status") == "incomplete" for told in (response, *items)
+    )
+    stop = _stop(response, items, complete=complete)
     ids = [part.id for part in parts if isinstance(part, ToolCall)]
     if stop == "tool_use" and ("" in ids or len(set(ids)) < len(ids)):
         raise ProviderBusy(f"{entry.name}: its tool calls cannot be told apart")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from time import monotonic, sleep
 
 from tiny_backspace.errors import SandboxLost
@@ -42,9 +43,13 @@ class DockerSandbox:
         on_output: OnOutput | None = None,
     ) -> ExecResult:
         try:
-            return self._run(argv, timeout, stdin, on_output)
-        finally:
-            self._sweep_leftovers()
+            result = self._run(argv, timeout, stdin, on_output)
+        except BaseException:
+            with suppress(SandboxLost):  # what ended it is what counts
+                self._sweep_leftovers()
+            raise
+        self._sweep_leftovers()
+        return result
 
     def call(
         self,

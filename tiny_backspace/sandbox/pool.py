@@ -10,7 +10,7 @@ from tiny_backspace.sandbox.session import Session
 
 _AT_MOST = 4
 _PATIENCE = 0.05  # seconds to wait for one before another is started, which takes about as long
-_ENDING = 2.0  # seconds that the others have to come to their end before somebody is alone
+_ENDING = 1.0  # seconds that the others have to come to their end before somebody is alone
 
 
 class Sessions:

@@ -8,6 +8,7 @@ is done, or somebody has gone on with it to its end.
 from __future__ import annotations
 
 import json
+import re
 import sqlite3
 import threading
 from collections.abc import Generator, Mapping
@@ -25,6 +26,8 @@ from tiny_backspace.telemetry.database import (
     transaction,
     translated,
 )
+
+_SHA = re.compile(r"[0-9a-f]{40}")
 
 # The run, the one that it resumes, the one that that one resumed …
 _LINE = """
@@ -145,6 +148,13 @@ def resumable(path: Path, run_id: str) -> tuple[Task, Checkpoint] | None:
             work = replace(work, conversation=conversation)
             if patch is not None:
                 work = replace(work, tree=tree, patch=bytes(patch))
-        return Task(**json.loads(task[0])), work
+        return _task(json.loads(task[0])), work
     except (ValueError, TypeError) as error:
         raise HistoryError(f"what was kept of run {run_id} cannot be read: {error}") from error
+
+
+def _task(fields: dict[str, Any]) -> Task:
+    found = Task(**fields)
+    if not isinstance(found.flags, dict) or not _SHA.fullmatch(str(found.base)):
+        raise ValueError("its task is damaged")
+    return found
