@@ -298,3 +298,18 @@ def test_a_verification_that_fails_is_told_though_nothing_was_changed(
     ran = Job(repository, tmp_path, ScriptedProvider(says("no")), verification=verification).go()
 
     assert (ran.code, branches(repository)) == (9, [])
+
+
+def test_a_history_that_cannot_be_written_costs_the_resuming_and_nothing_else(
+    repository: Path, tmp_path: Path
+) -> None:
+    job = Job(
+        repository, tmp_path, ScriptedProvider(says("go", write("a.py", "x = 2\n")), says("ok"))
+    )
+    job.history.mkdir()
+
+    ran = job.go()
+
+    assert (ran.code, branches(repository)) == (0, [ran.closing.branch])
+    warnings = [w.message for w in ran.of(Warned)]
+    assert ["cannot be resumed" in w or "could not be kept" in w for w in warnings] == [True, True]

@@ -21,7 +21,7 @@ from tiny_backspace.bench import Bench, Turns
 from tiny_backspace.checks import Checks
 from tiny_backspace.conversation import Assistant, Message, Text, User
 from tiny_backspace.delivery import Delivery, Finding, deliver
-from tiny_backspace.errors import AgentError, ProviderError, SandboxError
+from tiny_backspace.errors import AgentError, ProviderError, SandboxError, TinyBackspaceError
 from tiny_backspace.events import (
     AgentThought,
     Emit,
@@ -107,9 +107,7 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
     with opened_early(parts.open_sandbox(emit), "open-sandbox") as opened:
         with timed("validation", emit):
             origin, base, git = _resolve(request, parts.git, emit)
-        parts.journal.begin(base.sha, base.branch)
-        if request.resumed is not None and request.resumed.work.conversation:
-            parts.journal.keep(request.resumed.work, changed=True)
+        _begin_journal(request.resumed, parts.journal, base, emit)
         emit(StepStarted.at(Step.SANDBOX_INIT, "Initializing secure sandbox..."))
         mirror = mirror_of(parts.cache, origin.url, git)
         with timed("fetch", emit):
@@ -119,6 +117,16 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
                 sandbox = opened()
             finding = _inside(request, parts, sandbox, mirror, base, emit)
             return deliver(request.delivery, origin, cage, finding, parts.so_far, emit)
+
+
+def _begin_journal(resumed: Resumed | None, journal: Journal, base: Base, emit: Emit) -> None:
+    """From here on the run can be resumed; that it cannot is no reason not to do it."""
+    try:
+        journal.begin(base.sha, base.branch)
+        if resumed is not None and resumed.work.conversation:
+            journal.keep(resumed.work, changed=True)
+    except TinyBackspaceError as error:
+        emit(Warned(message=f"This run cannot be resumed, should it end early: {error}"))
 
 
 def _inside(
