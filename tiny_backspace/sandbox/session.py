@@ -14,6 +14,7 @@ from tiny_backspace.sandbox.attach import STDERR, STDOUT, Attached, Ended
 SOURCE = Path(__file__).with_name("toolserver.py")
 _HEADER = 5
 _PIECE = 1 << 18
+_TOGETHER = 1 << 14
 _GRACE = 10.0  # seconds the server has beyond the command's own time to say that it was up
 _LONGEST_PID = 10  # digits
 _LARGEST = 1 << 20  # bytes of a frame; the server's own are far smaller
@@ -140,11 +141,15 @@ def _answer(payload: bytes, operation: str) -> dict[str, Any]:
 
 
 def _frames(request: dict[str, Any], stdin: Iterable[bytes]) -> Iterator[bytes]:
-    yield _frame(b"R", json.dumps(request).encode())
+    """Small ones together: each time the engine passes something on costs as much as a kilobyte of it."""
+    waiting = bytearray(_frame(b"R", json.dumps(request).encode()))
     for chunk in stdin:
         for start in range(0, len(chunk), _PIECE):
-            yield _frame(b"I", chunk[start : start + _PIECE])
-    yield _frame(b"E", b"")
+            waiting += _frame(b"I", chunk[start : start + _PIECE])
+            if len(waiting) > _TOGETHER:
+                yield bytes(waiting)
+                waiting.clear()
+    yield bytes(waiting + _frame(b"E", b""))
 
 
 def _frame(kind: bytes, payload: bytes) -> bytes:

@@ -32,10 +32,19 @@ GRACE = 0.2  # seconds for output that is still in a pipe after the command has 
 Json = dict[str, Any]
 
 
+WAITING = bytearray()
+TOGETHER = (
+    1 << 14
+)  # bytes; what is smaller waits for the end of the answer, as each write costs as much as a kilobyte
+
+
 def send(kind: bytes, payload: bytes = b"") -> None:
-    data = memoryview(kind + len(payload).to_bytes(4, "big") + payload)
-    while data:
-        data = data[os.write(1, data) :]
+    WAITING.extend(kind + len(payload).to_bytes(4, "big") + payload)
+    if kind in b"HX" or len(WAITING) > TOGETHER:
+        data = memoryview(bytes(WAITING))
+        WAITING.clear()
+        while data:
+            data = data[os.write(1, data) :]
 
 
 def widen(pipe: int) -> None:
