@@ -55,7 +55,7 @@ VerifyTimeout: TypeAlias = Annotated[
 Agents: TypeAlias = Annotated[
     str | None,
     _option(
-        "Who may answer, in order: name or name:model [claude,openai,dummy].",
+        "Who may answer, in order: name or name:model (claude,openai,dummy).",
         _AGENT,
         metavar="LIST",
     ),

@@ -53,9 +53,11 @@ def resume(
 ) -> None:
     """Go on with a run that crashed, was killed, reached a limit or failed.
 
-    It goes on from the last turn that was completed, with the conversation and the change as they
-    were then, on the same base commit, in a new sandbox, as a new run. The options of the first run
-    hold, unless given anew. What the first run used up (turns, money, time) is not counted again.
+    \b
+    It goes on from the last turn that was completed, with the conversation and
+    the change as they were then, on the same base commit, in a new sandbox, as
+    a new run. The options of the first run hold, unless given anew. What it
+    used up (turns, money, time) is not counted again.
 
     \b
     Examples:

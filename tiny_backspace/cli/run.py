@@ -61,7 +61,7 @@ def run(
     Examples:
       tiny-backspace run . "replace 'helo' with 'hello' in README.md"
       tiny-backspace run . @task.md --verify "pytest -q" --max-cost 2
-      tiny-backspace run . "fix the flaky test" --agents claude:claude-opus-5-5,openai
+      tiny-backspace run . "fix it" --agents claude:claude-opus-5-5,openai
       tiny-backspace run . "add type hints" --agents ollama:qwen3-coder:30b
       branch=$(tiny-backspace run . "add *.log to .gitignore" --quiet)
       tiny-backspace run owner/name - -o jsonl < task.md | jq .type
