@@ -52,7 +52,7 @@ def changed():
     with tempfile.TemporaryDirectory() as folder:
         index = os.path.join(folder, "index")
         try:
-            shutil.copyfile(".git/tiny-backspace-index", index)
+            shutil.copy2(".git/tiny-backspace-index", index)
         except OSError:
             run([*GIT, "read-tree", BASE], GIT_INDEX_FILE=index).check_returncode()
         run([*GIT, "update-index", "-q", "--refresh"], GIT_INDEX_FILE=index)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from dataclasses import dataclass, replace
 from pathlib import Path
+from time import sleep, time
 
 import pytest
 from typing_extensions import override
@@ -255,3 +256,18 @@ def test_nothing_is_ever_checked_out_beside_a_quarantine(place: Place) -> None:
     )
     assert status.stdout.count(b"\n") == 1
     assert git(place.folder / "r", "status", "--porcelain") == ""
+
+
+def test_an_edit_in_the_second_of_the_check_out_is_seen_in_a_later_one(place: Place) -> None:
+    """Git compares seconds and sizes; an index that looks newer than it is would be believed."""
+    sleep(1.02 - time() % 1)  # a second has just begun: all that follows is within it
+    place.run(
+        "git checkout -q -f HEAD && touch a.txt && git add a.txt && cp -f .git/index .git/tiny-backspace-index"
+    )
+    changed = place.tree / "a.txt"
+    before = changed.read_bytes()
+    changed.write_bytes(bytes(reversed(before)))
+
+    sleep(1.02 - time() % 1)
+
+    assert place.out().size > 0

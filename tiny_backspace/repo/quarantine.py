@@ -22,7 +22,8 @@ JUDGED_LIMIT = 20 << 20  # bytes of a patch; a larger one is kept, and not looke
 KEPT_LIMIT = 256 << 20
 
 # Argument: base. The index is a copy of the one made at check-out, so that nothing the agent did to
-# its own (assume-unchanged, a lock left behind) hides a change. diff-index reads no diff.* settings.
+# its own (assume-unchanged, a lock left behind) hides a change; with the time it was made at, or git would
+# believe it about files that were changed within the second of the check-out. diff-index reads no diff.* settings.
 # New objects go to the home folder, so that a full work tree does not keep the change inside. What
 # cannot be added (a repository within, without a commit) does not take the rest with it.
 # The tree's id is the last line of standard error; the line before says why something was left out.
@@ -31,7 +32,7 @@ set -e
 git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false "$@"; }
 index=$(mktemp -p "$HOME") && trap 'rm -f "$index"' EXIT
 export GIT_INDEX_FILE=$index
-cp .git/tiny-backspace-index "$index" 2>/dev/null || git read-tree "$1"
+cp -p .git/tiny-backspace-index "$index" 2>/dev/null || git read-tree "$1"
 export GIT_ALTERNATE_OBJECT_DIRECTORIES=$PWD/.git/objects GIT_OBJECT_DIRECTORY=$HOME/.tiny-backspace-objects
 mkdir -p "$GIT_OBJECT_DIRECTORY"
 left_out=
@@ -50,7 +51,7 @@ set -e
 index=$(mktemp -p "$HOME") && trap 'rm -f "$index"' EXIT
 export GIT_INDEX_FILE=$index
 export GIT_ALTERNATE_OBJECT_DIRECTORIES=$PWD/.git/objects GIT_OBJECT_DIRECTORY=$HOME/.tiny-backspace-objects
-cp .git/tiny-backspace-index "$index"
+cp -p .git/tiny-backspace-index "$index"
 git -c core.hooksPath=/dev/null -c core.fsmonitor=false read-tree --reset -u "$1"
 git clean -fdq
 """
