@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
 from tests.fakes import FakeSandbox
 from tiny_backspace.bench import Bench
+from tiny_backspace.cli.signals import stopping
 from tiny_backspace.conversation import Message, Text, User
-from tiny_backspace.errors import AgentError
+from tiny_backspace.errors import AgentError, Stopped
 from tiny_backspace.events import Event, ThoughtDelta, Warned, WorkSaved
 from tiny_backspace.repo.mirror import Base
 from tiny_backspace.sandbox.interface import ExecResult
@@ -155,24 +155,13 @@ def test_a_change_too_large_to_keep_does_not_go_on_without_its_patch(tmp_path: P
     assert "larger than 20 MiB" in warned(said)[0]
 
 
-class _Signal(BaseException):
-    pass
-
-
 @contextmanager
-def interrupted(after: float) -> Iterator[None]:
+def stopped(after: float) -> Iterator[None]:
     """A signal comes after so many seconds, wherever the program is by then."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise _Signal
-
-    before = signal.signal(signal.SIGALRM, stop)
-    try:
+    with stopping() as signals:
+        signal.signal(signal.SIGALRM, lambda _, frame: signals.stop(signal.SIGTERM, frame))
         signal.setitimer(signal.ITIMER_REAL, after)
         yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def test_a_signal_between_any_two_steps_loses_nothing_and_hangs_nothing(tmp_path: Path) -> None:
@@ -182,11 +171,11 @@ def test_a_signal_between_any_two_steps_loses_nothing_and_hangs_nothing(tmp_path
         work = bench(tree, tmp_path / str(n), Kept(), said)
         (tmp_path / str(n)).mkdir()
         try:
-            with interrupted(chance.uniform(0.00002, 0.002)):
+            with stopped(chance.uniform(0.00002, 0.002)):
                 for _ in range(100):
                     work.settle()
                     work.completed(TALK, acted=True)
-        except _Signal:
+        except Stopped:
             hit += 1
         work.rescue()
         assert saved(said)[-1] == str(tmp_path / str(n) / "change.patch"), warned(said)

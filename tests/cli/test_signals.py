@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from time import sleep
 
 import pytest
 
@@ -75,6 +77,66 @@ def test_impatient_signals_do_not_cut_the_saving_short_and_a_late_one_does() -> 
 
     assert reached == ["saved"]
     assert stopped.value.exit_code == 143
+
+
+class _Finalised:
+    """Where a signal may come when Python tidies up: what is raised in a finaliser is dropped there."""
+
+    def __del__(self) -> None:
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_stop_that_a_finaliser_swallowed_comes_again() -> None:
+    def work() -> None:
+        _Finalised()
+        sleep(5)
+
+    with pytest.raises(Stopped) as stopped, stopping():
+        work()
+
+    assert stopped.value.exit_code == 143
+
+
+def test_a_swallowed_stop_waits_for_what_must_be_done_whole() -> None:
+    done: list[str] = []
+
+    def work(signals: Signals) -> None:
+        _Finalised()
+        with signals.hold():
+            sleep(0.2)
+            done.append("all of it")
+        done.append("not this")
+
+    with pytest.raises(Stopped), stopping() as signals:
+        work(signals)
+
+    assert done == ["all of it"]
+
+
+def test_a_swallowed_stop_does_not_come_after_the_last_word_or_after_the_block() -> None:
+    with stopping() as signals:
+        _Finalised()
+        with signals.hold(for_good=True):
+            sleep(0.2)
+    with stopping():
+        _Finalised()
+    sleep(0.2)
+
+
+def test_what_others_raise_in_finalisers_is_told_as_before() -> None:
+    class Broken:
+        def __del__(self) -> None:
+            raise KeyError("broken")
+
+    told: list[object] = []
+    hook, sys.unraisablehook = sys.unraisablehook, lambda args: told.append(args.exc_type)
+    try:
+        with stopping():
+            Broken()
+    finally:
+        sys.unraisablehook = hook
+
+    assert told == [KeyError]
 
 
 def test_a_signal_that_was_ignored_stays_ignored() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ _PATIENCE = (
     3.0  # seconds: the work is saved and the sandbox removed in less; then a signal counts again
 )
 
+_SOON = 0.05  # seconds until a stop that was swallowed comes again
+
 
 class Signals:
     """Turns these signals into `Stopped`; impatient ones right after the first are passed over."""
@@ -26,6 +29,8 @@ class Signals:
         self._deaf_until = -inf
         self._holding = False
         self._held: int | None = None
+        self._lost: int | None = None
+        self._unraisable = sys.unraisablehook
 
     def stop(self, number: int, _: FrameType | None) -> None:
         """The handler. Python runs it in the main thread."""
@@ -36,6 +41,25 @@ class Signals:
             self._held = number
         else:
             raise Stopped(number)
+
+    def swallowed(self, unraisable: sys.UnraisableHookArgs, /) -> None:
+        """The hook for what was raised where nothing can be: in a finaliser, in a weak reference's callback.
+
+        Python drops it there. A stop is raised anew when that is over, by an alarm, as the hook may be
+        called between any two steps and must take no lock.
+        """
+        if isinstance(stopped := unraisable.exc_value, Stopped):
+            self._lost = stopped.number
+            self._deaf_until = -inf
+            signal.setitimer(signal.ITIMER_REAL, _SOON)
+        else:
+            self._unraisable(unraisable)
+
+    def again(self, _: int, frame: FrameType | None) -> None:
+        """The alarm's handler."""
+        if self._lost is not None:
+            number, self._lost = self._lost, None
+            self.stop(number, frame)
 
     @contextmanager
     def hold(self, *, for_good: bool = False) -> Generator[None]:
@@ -57,13 +81,17 @@ class Signals:
 
 @contextmanager
 def stopping(clock: Callable[[], float] = monotonic) -> Generator[Signals]:
-    """Handle the signals inside the block."""
+    """Handle the signals inside the block, in the main thread."""
     signals = Signals(clock)
     # one that is ignored already stays so: nohup, or a job in the background of a script
     wanted = [n for n in _NUMBERS if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {number: signal.signal(number, signals.stop) for number in wanted}
+    before = {signal.SIGALRM: signal.signal(signal.SIGALRM, signals.again)}
+    before |= {number: signal.signal(number, signals.stop) for number in wanted}
+    hook, sys.unraisablehook = sys.unraisablehook, signals.swallowed
     try:
         yield signals
     finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        sys.unraisablehook = hook
         for number, handler in before.items():
             signal.signal(number, handler)
