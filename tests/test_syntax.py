@@ -17,6 +17,8 @@ import pytest
 from tests.fakes import FakeSandbox, FolderSandbox
 from tiny_backspace.errors import SandboxLost
 from tiny_backspace.events import Event, SyntaxChecked, ThoughtDelta
+from tiny_backspace.repo.mirror import Base
+from tiny_backspace.repo.quarantine import take_out
 from tiny_backspace.sandbox.interface import ExecResult
 from tiny_backspace.syntax import SCRIPT, check, complaint
 
@@ -44,6 +46,7 @@ class Repository:
         """Write these files and look at the change; `before` is put in front of the script."""
         self.write(files)
         inside = FolderSandbox(self.folder)
+        tree = take_out(inside, Base(self.base, None), self.folder.parent / "change.patch").tree
 
         def run(argv: Sequence[str], stdin: bytes) -> ExecResult:
             assert argv[3] == SCRIPT
@@ -52,7 +55,7 @@ class Repository:
             )
 
         said: Said = []
-        checked = check(FakeSandbox(run=run), self.base, said.append)
+        checked = check(FakeSandbox(run=run), self.base, tree, said.append)
         assert said == ([checked] if checked.files else [])
         assert checked.ok == (not checked.problems)
         return checked
@@ -147,7 +150,6 @@ def test_files_that_are_json_with_comments_by_custom_are_left_alone(make: Make) 
 
 def test_what_the_agent_committed_or_hid_from_git_is_changed_all_the_same(make: Make) -> None:
     repository = make({"a.py": "x = 1", "b.py": "x = 1"})
-    shutil.copy(repository.folder / ".git/index", repository.folder / ".git/tiny-backspace-index")
     repository.write({"a.py": "(", "b.py": "("})
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["update-index", "--assume-unchanged", "b.py"], ["commit", "-qam", "mine"]):
@@ -338,7 +340,7 @@ def _answer(**fields: object) -> bytes:
 def test_an_answer_that_is_none_is_no_obstacle(result: ExecResult) -> None:
     said: Said = []
 
-    checked = check(FakeSandbox(run=lambda _, __: result), "0" * 40, said.append)
+    checked = check(FakeSandbox(run=lambda _, __: result), "0" * 40, "1" * 40, said.append)
 
     assert (checked.ok, checked.files, checked.problems, said) == (True, 0, (), [])
 
@@ -347,7 +349,7 @@ def test_what_comes_out_is_kept_within_bounds() -> None:
     found = [["a\x1b[2J\nb", 1, "x" * 10_000], ["a", "1", "m"], ["a"], "a", *[["c", 2, "d"]] * 500]
     answer = ExecResult(0, _answer(problems=found))
 
-    checked = check(FakeSandbox(run=lambda _, __: answer), "0" * 40, lambda _: None)
+    checked = check(FakeSandbox(run=lambda _, __: answer), "0" * 40, "1" * 40, lambda _: None)
 
     assert checked.problems[0].startswith("a b:1: xxx")
     assert max(map(len, checked.problems)) == 300
@@ -358,16 +360,18 @@ def test_a_lost_sandbox_is_no_obstacle() -> None:
     def lost(argv: Sequence[str], stdin: bytes) -> ExecResult:
         raise SandboxLost("gone")
 
-    checked = check(FakeSandbox(run=lost), "0" * 40, lambda _: None)
+    checked = check(FakeSandbox(run=lost), "0" * 40, "1" * 40, lambda _: None)
 
     assert (checked.ok, checked.files) == (True, 0)
 
 
-def test_a_base_that_is_not_there_is_no_obstacle(make: Make) -> None:
+def test_a_tree_that_is_not_there_is_no_obstacle(make: Make) -> None:
     repository = make({})
-    nowhere = Repository(repository.folder, repository.tools, "0" * 40)
+    repository.write({"a.py": "("})
 
-    assert nowhere.check({"a.py": "("}).files == 0
+    checked = check(FolderSandbox(repository.folder), repository.base, "1" * 40, lambda _: None)
+
+    assert (checked.ok, checked.files) == (True, 0)
 
 
 def test_the_agent_is_told_what_and_that_it_may_be_meant_so() -> None:

@@ -30,10 +30,10 @@ class Checks:
         """
         if self._last == "verification" and not acted:
             return None
-        return self._syntax() or self._verified(tree)
+        return self._syntax(tree) or self._verified(tree)
 
-    def _syntax(self) -> str | None:
-        checked = syntax.check(self._sandbox, self._base, self._emit)
+    def _syntax(self, tree: str) -> str | None:
+        checked = syntax.check(self._sandbox, self._base, tree, self._emit)
         if checked.ok:
             return None
         if self._last is None:

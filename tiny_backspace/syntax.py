@@ -18,13 +18,12 @@ _FILES = 200
 _PROBLEMS = 20
 _LONGEST = 300  # characters of a problem
 
-# Argument: base. Nothing of the work tree is run: it is compiled, read, or given to `bash -n` and
+# Arguments: base, and the tree as it was taken out (repo/quarantine.py), whose objects are in the home folder. Nothing of the work tree is run: it is compiled, read, or given to `bash -n` and
 # `node --check` as standard input. What is too deep or too large for a parser counts as no problem, and so
-# does what could not be parsed before either (JSON with comments, say). The index is a copy of the
-# one made at check-out, as in repo/quarantine.py. What it does not come to in ten seconds is left out.
+# does what could not be parsed before either (JSON with comments, say). What it does not come to in ten seconds is left out.
 # Python 3.8 can run it.
 SCRIPT = r'''
-import json, os, re, shutil, stat, subprocess, sys, tempfile, time, warnings
+import json, os, re, shutil, stat, subprocess, sys, time, warnings
 from concurrent.futures import ThreadPoolExecutor
 try:
     import tomllib
@@ -36,7 +35,7 @@ except ImportError:
     CSafeLoader = None
 
 FILES, SIZE, PROBLEMS, SECONDS = 200, 1 << 20, 20, 10
-BASE = os.fsencode(sys.argv[1])
+BASE, TREE = map(os.fsencode, sys.argv[1:])
 END = time.monotonic() + SECONDS
 ENV = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
 ENV["LC_ALL"] = "C"
@@ -49,22 +48,11 @@ def run(argv, data=b"", **more):
 
 def changed():
     """The files that are new or other than in the base, as bytes."""
-    with tempfile.TemporaryDirectory() as folder:
-        index = os.path.join(folder, "index")
-        try:
-            shutil.copy2(".git/tiny-backspace-index", index)
-        except OSError:
-            run([*GIT, "read-tree", BASE], GIT_INDEX_FILE=index).check_returncode()
-        run([*GIT, "update-index", "-q", "--refresh"], GIT_INDEX_FILE=index)
-        listed = b""
-        for what in (
-            ["diff-files", "--name-only", "--diff-filter=d", "--ignore-submodules=all", "--no-ext-diff"],
-            ["ls-files", "--others", "--exclude-standard"],
-        ):
-            done = run([*GIT, *what, "-z"], GIT_INDEX_FILE=index)
-            done.check_returncode()
-            listed += done.stdout
-    return sorted(set(listed.split(b"\0")) - {b""})
+    new = ENV["HOME"] + "/.tiny-backspace-objects"
+    what = ["diff-tree", "-r", "-z", "--name-only", "--diff-filter=d", "--no-renames"]
+    done = run([*GIT, *what, BASE, TREE], GIT_ALTERNATE_OBJECT_DIRECTORIES=new)
+    done.check_returncode()
+    return [name for name in done.stdout.split(b"\0") if name]
 
 def python(data):
     try:
@@ -176,11 +164,11 @@ print(json.dumps({"files": sum(parsed for parsed, _ in looked), "problems": prob
 '''
 
 
-def check(sandbox: Sandbox, base: str, emit: Emit) -> SyntaxChecked:
-    """Parse what was changed since `base` (a full sha). Where nothing was parsed there is no event."""
+def check(sandbox: Sandbox, base: str, tree: str, emit: Emit) -> SyntaxChecked:
+    """Parse what is other in `tree`, as it was taken out, than in `base` (full shas). Where nothing was parsed there is no event."""
     start = monotonic()
     try:
-        done = sandbox.exec(["python3", "-I", "-c", SCRIPT, base], timeout=_SECONDS)
+        done = sandbox.exec(["python3", "-I", "-c", SCRIPT, base, tree], timeout=_SECONDS)
         files, problems = _understood(done)
     except SandboxError:  # who needs it next will say so; the change may be outside already
         files, problems = 0, ()

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.docker.conftest import SMALL, Opener
 from tiny_backspace.events import SyntaxChecked
+from tiny_backspace.repo.mirror import Base
+from tiny_backspace.repo.quarantine import take_out
 from tiny_backspace.sandbox import image
 from tiny_backspace.sandbox.docker import DockerSandbox
 from tiny_backspace.sandbox.engine import Engine
@@ -17,7 +21,7 @@ from tiny_backspace.syntax import check
 
 _BEGIN = """
 git init -q && echo 'const a = <div>old</div>' >old.js && echo 1 >a.json && git add -A &&
-git -c user.name=a -c user.email=a@b commit -qm base && cp .git/index .git/tiny-backspace-index
+git -c user.name=a -c user.email=a@b commit -qm base && cp -p .git/index .git/tiny-backspace-index
 """
 
 
@@ -44,7 +48,9 @@ def looked(changed: tuple[DockerSandbox, str], files: dict[str, str]) -> SyntaxC
     sandbox, base = changed
     for name, content in files.items():
         sandbox.write(name, content.encode())
-    return check(sandbox, base, lambda _: None)
+    with TemporaryDirectory() as folder:
+        tree = take_out(sandbox, Base(base, None), Path(folder) / "change.patch").tree
+    return check(sandbox, base, tree, lambda _: None)
 
 
 def test_the_image_parses_all_the_languages(changed: tuple[DockerSandbox, str]) -> None:
@@ -110,6 +116,6 @@ def test_no_script_is_run(changed: tuple[DockerSandbox, str]) -> None:
 def test_an_image_without_python_is_no_obstacle(engine: Engine, opener: Opener) -> None:
     with opener(replace(SMALL, image=image.default_base(engine.api)), []) as bare:
         bare.write("a.py", b"(")
-        checked = check(bare, "0" * 40, lambda _: None)
+        checked = check(bare, "0" * 40, "1" * 40, lambda _: None)
 
     assert (checked.ok, checked.files) == (True, 0)

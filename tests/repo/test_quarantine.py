@@ -258,16 +258,58 @@ def test_nothing_is_ever_checked_out_beside_a_quarantine(place: Place) -> None:
     assert git(place.folder / "r", "status", "--porcelain") == ""
 
 
-def test_an_edit_in_the_second_of_the_check_out_is_seen_in_a_later_one(place: Place) -> None:
+def _check_an_edit_in_the_second_of_the_check_out(place: Place, also: str = "true") -> None:
     """Git compares seconds and sizes; an index that looks newer than it is would be believed."""
     sleep(1.02 - time() % 1)  # a second has just begun: all that follows is within it
     place.run(
-        "git checkout -q -f HEAD && touch a.txt && git add a.txt && cp -f .git/index .git/tiny-backspace-index"
+        "git checkout -q -f HEAD && touch a.txt && git add a.txt && cp -pf .git/index .git/tiny-backspace-index"
     )
+    sleep(0.05)
     changed = place.tree / "a.txt"
-    before = changed.read_bytes()
-    changed.write_bytes(bytes(reversed(before)))
+    changed.write_bytes(bytes(reversed(changed.read_bytes())))
+    place.run(also)
 
     sleep(1.02 - time() % 1)
 
-    assert place.out().size > 0
+    assert place.apply(place.out())["a.txt"][1] == changed.read_bytes()
+
+
+def test_an_edit_in_the_second_of_the_check_out_is_seen_in_a_later_one(place: Place) -> None:
+    _check_an_edit_in_the_second_of_the_check_out(place)
+
+
+@pytest.mark.parametrize(
+    "hindrance",
+    [
+        "touch -d 2001-01-01 a.txt",  # the kernel knows better
+        "mv a.txt b.txt; mv gone.txt a.txt; mv b.txt gone.txt",
+        "git init -q n; : >n/file; git -C n add file; mkdir n/sub; git init -q n/sub",
+        "ln -s /etc/passwd ':(exclude)*'; : >'*'; : >' a\n b'",
+        "rm .git/tiny-backspace-index",
+    ],
+)
+def test_it_is_seen_whatever_else_is_there(place: Place, hindrance: str) -> None:
+    _check_an_edit_in_the_second_of_the_check_out(place, hindrance)
+
+
+def test_it_is_seen_where_no_tool_tells_what_was_touched(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = place.folder / "bin"
+    folder.mkdir()
+    for name in ("find", "xargs"):  # as in an image without them, or with others
+        (folder / name).write_text("#!/bin/sh\nexit 1\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+    _check_an_edit_in_the_second_of_the_check_out(place)
+
+
+def test_a_tracked_file_that_is_ignored_comes_out_as_it_is(place: Place) -> None:
+    """To forget it would be to lose it: what is ignored is not added."""
+    place.run("echo a.txt >.gitignore; touch a.txt; echo more >>crlf.txt")
+
+    found = place.apply(place.out())
+
+    assert found["a.txt"] == ("100644", b"one\ntwo\nthree\n")
+    assert set(found) == {*FILES, ".gitignore"}

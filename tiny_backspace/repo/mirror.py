@@ -30,7 +30,7 @@ set -e
 git init -q -b "$1" .
 tar -xf - -C .git
 git -c checkout.workers=4 reset -q --hard
-cp .git/index .git/tiny-backspace-index
+cp -p .git/index .git/tiny-backspace-index
 """
 
 

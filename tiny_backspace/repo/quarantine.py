@@ -22,24 +22,32 @@ JUDGED_LIMIT = 20 << 20  # bytes of a patch; a larger one is kept, and not looke
 KEPT_LIMIT = 256 << 20
 
 # Argument: base. The index is a copy of the one made at check-out, so that nothing the agent did to
-# its own (assume-unchanged, a lock left behind) hides a change; with the time it was made at, or git would
-# believe it about files that were changed within the second of the check-out. diff-index reads no diff.* settings.
+# its own (assume-unchanged, a lock left behind) hides a change. Git compares whole seconds, and would
+# believe the copy about a file that was changed within the second of the check-out: so what the kernel
+# knows to be touched since is forgotten there and read anew. Where that cannot be found out, the copy is
+# as old as the check-out, and git reads every file of that second. diff-index reads no diff.* settings.
 # New objects go to the home folder, so that a full work tree does not keep the change inside. What
 # cannot be added (a repository within, without a commit) does not take the rest with it.
 # The tree's id is the last line of standard error; the line before says why something was left out.
 _TAKE_OUT = """
 set -e
-git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false "$@"; }
-index=$(mktemp -p "$HOME") && trap 'rm -f "$index"' EXIT
-export GIT_INDEX_FILE=$index
-cp -p .git/tiny-backspace-index "$index" 2>/dev/null || git read-tree "$1"
+ours='-c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false'
+git() { command git $ours "$@"; }
+folder=$(mktemp -d -p "$HOME") && trap 'rm -rf "$folder"' EXIT
+export GIT_INDEX_FILE=$folder/index
+made=.git/tiny-backspace-index
+{
+  cp $made "$folder/index" &&
+  find . -path ./.git -prune -o ! -type d -cnewer $made -print0 >"$folder/touched" &&
+  xargs -0r git $ours --literal-pathspecs ls-files -s -z -- <"$folder/touched" >"$folder/forgotten" &&
+  git update-index -z --index-info <"$folder/forgotten"
+} 2>/dev/null || cp -p $made "$folder/index" 2>/dev/null || git read-tree "$1"
 export GIT_ALTERNATE_OBJECT_DIRECTORIES=$PWD/.git/objects GIT_OBJECT_DIRECTORY=$HOME/.tiny-backspace-objects
 mkdir -p "$GIT_OBJECT_DIRECTORY"
 left_out=
-git add -A 2>"$index.said" >&2 || {
-  left_out=$(tail -n 1 "$index.said" | tr -d '\n'); git add -A --ignore-errors >&2 || :
+git add -A 2>"$folder/said" >&2 || {
+  left_out=$(tail -n 1 "$folder/said" | tr -d '\n'); git add -A --ignore-errors >&2 || :
 }
-rm -f "$index.said"
 git diff-index --cached -p --binary --full-index --no-renames --no-color --no-ext-diff --no-textconv "$1"
 echo "left out: $left_out" >&2
 git write-tree >&2
