@@ -217,6 +217,19 @@ def test_a_word_without_an_end_is_not_held_back_for_ever() -> None:
     assert len("".join(shown)) > 90_000
 
 
+@pytest.mark.parametrize("before", [8191, 8180, 8192 - len(SECRET), 16380, 20_000])
+def test_a_secret_within_an_endless_word_is_not_shown_in_halves(before: int) -> None:
+    text = "x" * before + SECRET + "y" * 10_000
+    shown: list[str] = []
+    emit = recorder(redact=redactor((SECRET,)), watchers=(shown.append,))
+
+    for at in range(0, len(text), 7):
+        emit(ThoughtDelta(text=text[at : at + 7]))
+    emit(ThoughtDelta(text=" "))
+
+    assert "".join(shown) == text.replace(SECRET, MASK) + " "
+
+
 def test_a_watcher_that_fails_is_left_out_with_a_warning() -> None:
     got: list[Record] = []
     shown: list[str] = []

@@ -19,6 +19,7 @@ Clock: TypeAlias = Callable[[], datetime]
 T = TypeVar("T")
 
 _LONGEST_WORD = 8192
+_LONGEST_SECRET = 1024
 
 
 class Recorder:
@@ -100,11 +101,15 @@ class Recorder:
             return type(event).model_validate(safe | {word: fields[word] for word in words})
 
     def _watch(self, text: str) -> None:
-        """Pass on whole words only: a secret has no space in it, so none is ever shown in halves."""
+        """Pass on whole words only: a secret has no space in it, so none is ever shown in halves.
+
+        Of a word without an end all is passed on but for so much as the beginning of one can be.
+        """
         self._held += text
         cut = max(self._held.rfind(" "), self._held.rfind("\n")) + 1
         if not cut and len(self._held) > _LONGEST_WORD:
-            cut = len(self._held)
+            self._held = self._redact(self._held)
+            cut = max(0, len(self._held) - _LONGEST_SECRET)
         ready, self._held = self._held[:cut], self._held[cut:]
         if ready:
             self._tell(self._watchers, self._redact(ready))

@@ -225,7 +225,9 @@ def _work(
             bench.adopt(work)
     conversation = (work.conversation if work else ()) or (opening(request.prompt, facts),)
     budget = Budget(request.limits)
-    toolbox = Toolbox(sandbox, request.command_timeout, left=budget.left)
+    toolbox = Toolbox(
+        sandbox, request.command_timeout, left=budget.left, redact=request.delivery.redact
+    )
     agent = Agent(system(), parts.provider, toolbox, budget, bench)
     checks = Checks(request.verification, sandbox, base.sha, emit)
     try:

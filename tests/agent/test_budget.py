@@ -32,6 +32,14 @@ from tiny_backspace.providers.interface import ModelRequest
 from tiny_backspace.sandbox.interface import ExecResult, OnOutput, Stdin
 
 
+def test_a_model_that_tells_no_tokens_is_taken_to_have_read_what_we_estimate() -> None:
+    provider = ScriptedProvider(*(says("go", write(str(n))) for n in range(60)))
+    provider.window = 128_000
+
+    with pytest.raises(LimitReached, match="with 20000 tokens"):
+        work(provider, FakeSandbox(), Limits(tokens=20_000))
+
+
 def test_the_last_turn_is_done_and_no_other_is_paid_for() -> None:
     sandbox = FakeSandbox()
     provider = ScriptedProvider(*(says("go", write(str(n))) for n in range(9)))

@@ -9,7 +9,7 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from tiny_backspace.agent.diff import around, closest, diff
-from tiny_backspace.agent.edits import Absent, Ambiguous, replace
+from tiny_backspace.agent.edits import Absent, Ambiguous, Unwieldy, replace
 from tiny_backspace.agent.near import Unfit
 
 _PLAIN = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=20)
@@ -163,6 +163,26 @@ def test_an_edit_undone_gives_the_same_bytes(
     except Ambiguous:
         return
     assert back.content == content
+
+
+@pytest.mark.parametrize(
+    ("content", "new"),
+    [(b"a" * 40_000, "b"), (b"a\n" * 9000, "b" * 100_000), (b"a" + b"x" * (16 << 20), "bb")],
+)
+def test_what_would_become_of_every_place_is_known_before_it_is_made(
+    content: bytes, new: str
+) -> None:
+    with pytest.raises(Unwieldy, match=r"at most 10000 places|larger than 16 MiB"):
+        replace(content, "a", new, every=True)
+
+
+def test_a_line_of_a_megabyte_is_taken_to_the_letter_only() -> None:
+    line = "x = " + "[1,  2], " * 100_000
+    content = f"{line}\n".encode() * 3 + b"y = 1\n"
+
+    with pytest.raises(Absent):
+        replace(content, line.replace("  ", " "), "z", every=False)
+    assert replace(content, "y = 1", "y = 2", every=False).count == 1
 
 
 def test_a_text_of_many_lines_that_is_nearly_everywhere_is_looked_for_once() -> None:

@@ -100,6 +100,10 @@ def test_a_duration_is_no_other_result() -> None:
     assert heard([bash("make test", says)] for says in outputs) == [3, 0, 5]
 
 
+def test_a_result_of_nothing_but_digits_is_looked_at_in_no_time() -> None:
+    assert heard([bash("cat pi.txt", "3" * 64_000)] for _ in range(5)) == [3, 0, 5]
+
+
 def test_calls_that_take_turns_are_told_of_once() -> None:
     pair = cycle([[TESTS], [bash("git status", "exit 0\nclean")]])
     turns = list(islice(pair, 20))

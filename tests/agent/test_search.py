@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+from typing_extensions import override
+
 from tests.fakes import FakeSandbox
 from tiny_backspace.agent.tools import Toolbox
 from tiny_backspace.conversation import ToolCall, ToolResult
@@ -19,6 +22,36 @@ def search(tool: str, *results: ExecResult, **arguments: Any) -> ToolResult:
 
     sandbox = FakeSandbox(run=run)
     return Toolbox(sandbox, 60).call(ToolCall("c", tool, arguments), lambda _: None)
+
+
+@pytest.mark.parametrize("piece", [b"./a/b/c.py\n" * 10_000, b"x" * 100_000])
+@pytest.mark.parametrize(
+    ("tool", "arguments"),
+    [
+        ("glob", {"pattern": "*"}),
+        ("grep", {"pattern": "x"}),
+        ("grep", {"pattern": "x", "glob": "*"}),
+    ],
+)
+def test_a_listing_without_an_end_is_not_taken_in(
+    tool: str, arguments: dict[str, Any], piece: bytes
+) -> None:
+    """The sandbox's session can be made to say anything, for ever."""
+    taken = 0
+
+    class Endless(FakeSandbox):
+        @override
+        def call(self, argv: Sequence[str], **options: Any) -> ExecResult:
+            nonlocal taken
+            while True:
+                options["on_output"](piece)
+                taken += len(piece)
+
+    result = Toolbox(Endless(), 60).call(ToolCall("c", tool, arguments), lambda _: None)
+
+    assert result.is_error
+    assert "name a smaller folder" in result.content or "search in a smaller" in result.content
+    assert taken <= 32 << 20
 
 
 def test_matches_are_path_line_and_text() -> None:

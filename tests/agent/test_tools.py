@@ -9,6 +9,7 @@ from tiny_backspace.agent.tools import Toolbox
 from tiny_backspace.conversation import ToolCall
 from tiny_backspace.errors import SandboxLost
 from tiny_backspace.events import FileEdited, ToolCalled, ToolFinished
+from tiny_backspace.redact import MASK, redactor
 from tiny_backspace.sandbox.interface import ExecResult
 
 
@@ -103,6 +104,35 @@ def test_a_call_is_told_with_its_arguments_clipped_and_then_its_end() -> None:
         size=len("created a"),
         excerpt="created a",
     )
+
+
+@pytest.mark.parametrize("before", range(420, 520, 7))
+def test_no_half_of_a_secret_is_told_where_a_text_is_cut(before: int) -> None:
+    secret = "hunter2-canary-0123456789"
+    text = "a" * before + secret + "b" * 5000
+    events = Emitted()
+    toolbox = Toolbox(
+        FakeSandbox(run=saying(ExecResult(0, text.encode()))), 60, redact=redactor((secret,))
+    )
+
+    toolbox.call(ToolCall("c", "bash", {"command": text * 2}), events.append)
+    toolbox.call(
+        ToolCall("c", "write", {"path": "a", "content": text, "description": text}), events.append
+    )
+
+    told = "".join(event.model_dump_json() for event in events)
+    assert not any(secret[:n] in told for n in range(6, len(secret)))
+    assert MASK in told
+
+
+def test_arguments_of_any_number_are_told_in_short() -> None:
+    events = Emitted()
+
+    Toolbox(FakeSandbox(), 60).call(ToolCall("c", "x", {"a": [*range(100_000)]}), events.append)
+
+    (called, _) = events
+    assert isinstance(called, ToolCalled)
+    assert len(called.model_dump_json()) < 3000
 
 
 @pytest.mark.parametrize(

@@ -76,6 +76,7 @@ TABLE = (
     Row("silence from the start", Fault("silence"), ProviderBusy, QUICK),
     Row("silence halfway", Fault("stall"), ProviderBusy, QUICK),
     Row("keep-alive and nothing else", Fault("drip"), ProviderBusy, QUICK),
+    Row("headers without an end", Fault("slow_head"), ProviderBusy, QUICK),
     Row("an event that is no JSON", Fault("malformed"), ProviderBusy),
     Row("an error event: overloaded", Fault("error_event"), ProviderBusy),
     Row(

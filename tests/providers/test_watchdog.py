@@ -12,15 +12,17 @@ from math import inf
 import httpx2
 import pytest
 
-from tiny_backspace.providers.watchdog import Watch, hang_up, watched
+from tiny_backspace.providers.watchdog import Connections, Watch, watched
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 CHUNK = b"2\r\nhi\r\n"
 
 
 @contextmanager
-def server(say: Callable[[socket.socket, threading.Event], None]) -> Generator[str]:
-    """The address of one that answers one request with `say`."""
+def server(
+    say: Callable[[socket.socket, threading.Event], None], begin: bytes = HEAD + CHUNK
+) -> Generator[str]:
+    """The address of one that answers one request with `begin` and `say`."""
     over = threading.Event()
 
     def answer(listening: socket.socket) -> None:
@@ -28,7 +30,7 @@ def server(say: Callable[[socket.socket, threading.Event], None]) -> Generator[s
         with connection:
             connection.recv(65536)
             try:
-                connection.sendall(HEAD + CHUNK)
+                connection.sendall(begin)
                 say(connection, over)
             except OSError:
                 pass  # it was hung up
@@ -57,14 +59,16 @@ def end(connection: socket.socket, _: threading.Event) -> None:
 
 
 def read(url: str, *, idle: float = inf, seconds: float = inf, hears: bool = False) -> Watch:
-    """Read all there is, under watch."""
-    with httpx2.Client(timeout=20) as client, client.stream("GET", url) as response:
+    """Ask and read all there is, under watch."""
+    connections = Connections()
+    with httpx2.Client(timeout=20, event_hooks={"request": [connections.trace]}) as client:
         until = time.monotonic() + seconds
-        with watched(hang_up(response), idle=idle, until=until) as watch:
+        with watched(connections.hang_up, idle=idle, until=until) as watch:
             try:
-                for _ in response.iter_raw():
-                    if hears:
-                        watch.alive()
+                with client.stream("GET", url) as response:
+                    for _ in response.iter_raw():
+                        if hears:
+                            watch.alive()
             except httpx2.TransportError:
                 assert watch.ended
     return watch
@@ -118,11 +122,31 @@ def test_no_thread_is_left_however_the_block_ends() -> None:
     assert threading.active_count() == before
 
 
-def test_a_response_without_a_socket_cannot_be_hung_up_and_that_is_no_error() -> None:
-    hang_up(httpx2.Response(200))()
+@pytest.mark.parametrize("piece", [b"x", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+def test_an_answer_that_never_begins_is_ended(piece: bytes) -> None:
+    """A header without an end, or one early hint after the other: every byte pleases the read timeout."""
+
+    def drip_head(connection: socket.socket, over: threading.Event) -> None:
+        while not over.wait(0.02):
+            connection.sendall(piece)
+
+    begin = b"HTTP/1.1 200 OK\r\nx-header: " if piece == b"x" else piece
+    with server(drip_head, begin) as url:
+        assert read(url, idle=0.1, seconds=20).ended == "idle"
+
+
+def test_a_connection_without_a_socket_cannot_be_hung_up_and_that_is_no_error() -> None:
+    connections = Connections()
+    transport = httpx2.MockTransport(lambda _: httpx2.Response(200))
+    hooks = {"request": [connections.trace]}
+    with httpx2.Client(transport=transport, event_hooks=hooks) as client:
+        client.get("http://example.org/")
+    connections.hang_up()
 
 
 def test_a_socket_that_is_gone_is_no_error() -> None:
-    with server(end) as url, httpx2.Client() as client, client.stream("GET", url) as response:
-        response.read()
-    hang_up(response)()
+    connections = Connections()
+    hooks = {"request": [connections.trace]}
+    with server(end) as url, httpx2.Client(event_hooks=hooks) as client:
+        client.get(url)
+    connections.hang_up()

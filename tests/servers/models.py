@@ -148,6 +148,8 @@ class _Handler(Streaming):
                 self.told(200, {"Content-Type": "text/html", **answer.headers}, page)
             case Fault(kind="silence"):
                 self.nothing_more()
+            case Fault(kind="slow_head"):
+                self.drip_head()
             case Fault(kind="delay"):
                 self.server.ending.wait(answer.seconds)
                 self.stream(events(asked.dialect, asked.body, answer.say))

@@ -69,6 +69,7 @@ Kind: TypeAlias = Literal[
     "status",  # an HTTP status with the vendor's error body, or with `headers` and `body` as given
     "html",  # 200 and a page
     "silence",  # the request is taken, and nothing ever comes
+    "slow_head",  # the beginning of a header, then a byte of it every now and then
     "delay",  # `seconds` of nothing, then the answer
     "empty",  # 200 and an event stream without events
     "early_end",  # half of the events, then a clean end

@@ -117,6 +117,13 @@ class Streaming(BaseHTTPRequestHandler):
             self.chunk(alive[:1])
             alive = alive[1:] + alive[:1]
 
+    def drip_head(self) -> None:
+        """A header that never ends, until the client goes or the server ends."""
+        self.close_connection = True
+        self.wfile.write(b"HTTP/1.1 200 OK\r\nX-Long: ")
+        while not self.server.ending.wait(_BETWEEN):
+            self.wfile.write(b"x")
+
     def break_off(self, event: bytes, *, reset: bool) -> None:
         """Half of an event, and the connection is gone."""
         self.close_connection = True

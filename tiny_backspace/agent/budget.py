@@ -81,13 +81,15 @@ class Budget:
                 hint="Raise --timeout.",
             )
 
-    def spend(self, reply: Reply) -> bool:
+    def spend(self, reply: Reply, estimate: int = 0) -> bool:
         """Count what an answer used; whether it is its model's first without a known price.
 
-        One without a known price counts by its tokens alone.
+        One without a known price counts by its tokens alone. A server that tells no tokens is taken
+        to have read as many as we estimate.
         """
         self._cost += reply.cost_usd or 0.0
-        self._usage += reply.usage
+        told = reply.usage.input_tokens + reply.usage.output_tokens
+        self._usage += reply.usage if told else Usage(estimate)
         if reply.cost_usd is not None or reply.model in self._unpriced:
             return False
         self._unpriced.add(reply.model)

@@ -17,6 +17,8 @@ _SEARCH_SECONDS = 60
 _KILLED = 137
 _COMPLAINT = 1000  # bytes of rg's stderr that the model gets
 _ROOM = ANSWER_BYTES - 256 - _COMPLAINT  # bytes of lines that one answer has room for
+_LISTED = 32 << 20  # bytes that rg may write: an answer shows a thousandth of it
+_LINE = 1 << 17  # bytes of one line: a path, and the most that rg shows of a text
 _HELD = 8 * ANSWER_BYTES  # bytes of lines that are held before the first of them are chosen
 
 # `.ignore` files are a repository's word to rg alone and could hide files from the agent.
@@ -135,8 +137,14 @@ def _rooted(pattern: str) -> str:
 def _visible(sandbox: Sandbox, path: str) -> frozenset[bytes]:
     """The files git does not ignore. rg needs telling: a file that its `--glob` names it never ignores."""
     output = bytearray()
+
+    def keep(piece: bytes) -> None:
+        output.extend(piece)
+        if len(output) > _LISTED:
+            raise ToolError("there are too many files to list; name a smaller folder")
+
     argv = (*_RG, "--files", _NOT_GITS_OWN, "--", path)
-    result = sandbox.call(argv, timeout=_SEARCH_SECONDS, on_output=output.extend)
+    result = sandbox.call(argv, timeout=_SEARCH_SECONDS, on_output=keep)
     if result.timed_out:
         raise ToolError(f"listing the files took longer than {_SEARCH_SECONDS} s")
     return frozenset(_plain(line) for line in output.split(b"\n"))
@@ -181,9 +189,14 @@ class _Lines:
     _found: list[tuple[bytes, bytes]] = field(default_factory=list)
     _size: int = 0
     _more: int = 0
+    _fed: int = 0
     _rest: bytes = b""
 
     def feed(self, piece: bytes) -> None:
+        """Raises ToolError for more than anybody would look through."""
+        self._fed += len(piece)
+        if self._fed > _LISTED or len(self._rest) > _LINE:
+            raise ToolError("there is too much of it; search in a smaller folder, or for less")
         *whole, self._rest = (self._rest + piece).split(b"\n")
         for line in whole:
             self._take(_plain(line))

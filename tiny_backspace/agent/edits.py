@@ -27,6 +27,8 @@ from tiny_backspace.agent.near import (
     places,
 )
 
+LARGEST = 16 << 20  # bytes of a file
+_MOST = 10_000  # places in one
 NAMED = 10  # lines that are named where a text is ambiguous
 BOM = b"\xef\xbb\xbf"
 _BOM = "\ufeff"
@@ -34,6 +36,10 @@ _BOM = "\ufeff"
 
 class Absent(ValueError):
     """The text is not there."""
+
+
+class Unwieldy(ValueError):
+    """It would be done in too many places, or make too much of them. It says which."""
 
 
 class Ambiguous(ValueError):
@@ -94,6 +100,7 @@ def replace(content: bytes, old: str, new: str, *, every: bool) -> Replaced:
     Raises:
         Absent: `old` is not there.
         Ambiguous: it is there more than once, and not `every` was asked for.
+        Unwieldy: `every` place is too many, or too large with `new`.
         Unfit: it is there but for small differences, and how to write `new` does not follow from them.
     """
     try:
@@ -116,6 +123,8 @@ def _exact(content: bytes, old: str, new: str, *, every: bool) -> Replaced:
     literal = "\r" in old or b"\r\n" not in content
     wanted = old.encode()
     text = content if literal or "\n" not in old else content.replace(b"\r\n", b"\n")
+    if every:
+        _check_amount(len(content), text.count(wanted), len(new.encode()) - len(wanted))
     found = list(_found(text, wanted, every=every))
     if not found:
         raise Absent
@@ -133,6 +142,13 @@ def _exact(content: bytes, old: str, new: str, *, every: bool) -> Replaced:
         done = end
     result = b"".join((*pieces, content[done:]))
     return Replaced(result, len(found), spans[0], done, len(result) - len(content) + done)
+
+
+def _check_amount(size: int, count: int, growth: int) -> None:
+    if count > _MOST:
+        raise Unwieldy(f"it is there {count} times, and at most {_MOST} places are edited at once")
+    if size + count * growth > LARGEST:
+        raise Unwieldy(f"the file would be larger than {LARGEST >> 20} MiB")
 
 
 def _found(text: bytes, wanted: bytes, *, every: bool) -> Iterator[int]:

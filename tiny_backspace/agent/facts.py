@@ -23,6 +23,7 @@ _RENDERED = 8 << 10  # bytes
 _QUOTED = 1700  # of them for one file's text
 _QUOTED_README = 1000
 _SECONDS = 60
+_MOST = 8 << 20  # bytes of all that is gathered; the script ends before
 _DIGITS = 19
 
 # Records are `name NUL text NUL`, an empty name ends them; then the number of files, NUL, and the
@@ -70,7 +71,11 @@ class Facts:
 def look(sandbox: Sandbox) -> Facts:
     """The facts of the repository in this sandbox."""
     output = bytearray()
-    sandbox.call(GATHER, timeout=_SECONDS, on_output=output.extend)
+
+    def keep(piece: bytes) -> None:
+        output.extend(piece[: _MOST - len(output)])
+
+    sandbox.call(GATHER, timeout=_SECONDS, on_output=keep)
     return parse(bytes(output))
 
 

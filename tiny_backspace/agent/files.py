@@ -10,10 +10,12 @@ from tiny_backspace.agent.clip import clip
 from tiny_backspace.agent.diff import around, closest, diff, is_binary
 from tiny_backspace.agent.edits import (
     BOM,
+    LARGEST,
     NAMED,
     Absent,
     Ambiguous,
     Replaced,
+    Unwieldy,
     in_style_of,
     replace,
 )
@@ -31,9 +33,6 @@ from tiny_backspace.agent.tool import (
 from tiny_backspace.events import FileEdited
 from tiny_backspace.sandbox.interface import Sandbox
 
-_LARGEST = 16 << 20
-_DIFF = 4000  # bytes in an event
-_DESCRIPTION = 1000
 _NOT_UTF8 = (
     "{path} is not UTF-8: the \ufffd in {which} stands for bytes that read cannot show. "
     "Change those lines with bash (sed, iconv or a script)"
@@ -129,6 +128,8 @@ def edit(sandbox: Sandbox, args: Edit) -> Output:
         raise ToolError(_absent(path, content, args)) from None
     except Ambiguous as error:
         raise ToolError(_ambiguous(path, error)) from None
+    except Unwieldy as error:
+        raise ToolError(f"{path} was not changed: {error}; use bash (sed, or a script)") from None
     except Unfit as error:
         raise ToolError(
             f"{path} does not contain that text to the letter, and nothing was changed: {error}; "
@@ -198,25 +199,25 @@ def _edited(path: str, old: bytes | None, new: bytes, description: str) -> tuple
         FileEdited(
             filepath=path,
             operation="create" if old is None else "modify",
-            description=clip(description, _DESCRIPTION),
-            diff=clip(diff(old, new, path), _DIFF),
+            description=description,
+            diff=diff(old, new, path),
         ),
     )
 
 
 def _load(sandbox: Sandbox, path: str) -> bytes:
     try:
-        content = sandbox.read(path, limit=_LARGEST + 1)
+        content = sandbox.read(path, limit=LARGEST + 1)
     except OSError as error:
         raise ToolError(_sentence(path, error)) from error
-    if len(content) > _LARGEST:
-        raise ToolError(f"{path} is larger than {_LARGEST >> 20} MiB; work on it with bash")
+    if len(content) > LARGEST:
+        raise ToolError(f"{path} is larger than {LARGEST >> 20} MiB; work on it with bash")
     return content
 
 
 def _load_if_there(sandbox: Sandbox, path: str) -> bytes | None:
     try:
-        return sandbox.read(path, limit=_LARGEST)
+        return sandbox.read(path, limit=LARGEST)
     except FileNotFoundError:
         return None
     except OSError as error:

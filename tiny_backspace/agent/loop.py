@@ -239,7 +239,8 @@ class _Asked:
         except ProviderError:
             agent.budget.check_time()  # an answer that was cut off because the time is over is no failure
             raise
-        if agent.budget.spend(reply):
+        asks_a_model = agent.provider.window is not None
+        if agent.budget.spend(reply, request.tokens if asks_a_model else 0):
             self._emit(
                 Warned(
                     message=f"No price is known for {reply.model}: --max-cost cannot hold for it, "

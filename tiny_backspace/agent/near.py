@@ -31,6 +31,7 @@ PLAIN = {
     "-": "\u2010\u2011\u2012\u2013\u2014\u2015\u2212",
     " ": "\u00a0\u2007\u202f",
 }
+_LONGEST_LINE = 10_000  # characters; a longer one is data, and compared to the letter only
 _QUOTE = re.compile(r"[\"'`]")
 _RUN = re.compile(r"[ \t]+")
 _LONG_RUN = re.compile(r"[ \t]{2,}|\t")
@@ -165,7 +166,8 @@ def _likely(text: str, old: Sequence[str]) -> list[int] | None:
 def _is(lines: Sequence[str], start: int, keys: Sequence[str], rung: int) -> bool:
     """Whether these are the keys of the lines from there on."""
     return 0 <= start <= len(lines) - len(keys) and all(
-        [key] == keys_of(lines[n], rung) for n, key in enumerate(keys, start)
+        len(lines[n]) <= _LONGEST_LINE and [key] == keys_of(lines[n], rung)
+        for n, key in enumerate(keys, start)
     )
 
 

@@ -21,7 +21,7 @@ _LABEL = 80  # characters
 _EDITING = frozenset(("edit", "write"))
 _CHANGING = _EDITING | {"bash"}
 _DURATION = re.compile(
-    r"\d+(?:\.\d+)?\s?(?:ms|s|secs?|seconds?)\b"
+    r"(?<!\d)\d{1,9}(?:\.\d{1,9})?\s?(?:ms|s|secs?|seconds?)\b"
 )  # no two test runs take as long
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -19,11 +20,13 @@ from tiny_backspace.agent.tool import ANSWER_BYTES, Output, Tool, ToolError
 from tiny_backspace.conversation import ToolCall, ToolResult, ToolSpec
 from tiny_backspace.errors import SandboxError
 from tiny_backspace.events import Emit, ToolCalled, ToolFinished
-from tiny_backspace.redact import each_text
+from tiny_backspace.redact import Redact, each_text
 from tiny_backspace.sandbox.interface import Sandbox
 
 _ARGUMENT = 2000  # bytes of one text in the record of a call
+_ARGUMENTS = 16_000  # characters of all of them, as JSON
 _EXCERPT = 1000
+_DIFF = 4000
 _NAME = 200
 _READING = frozenset(("read", "glob", "grep"))
 _AT_ONCE = 4
@@ -33,7 +36,8 @@ class Toolbox:
     """The tools of one run, bound to its sandbox. Calls may come from several threads.
 
     `command_timeout` is the longest a `bash` command may take, in seconds, whatever the model asks for;
-    `left` tells how many the run has left, which no command outlives.
+    `left` tells how many the run has left, which no command outlives. What is told in events goes
+    through `redact` before it is cut: half of a secret is recognised by nobody.
     """
 
     def __init__(
@@ -43,6 +47,7 @@ class Toolbox:
         *,
         left: Callable[[], float] = lambda: inf,
         timer: Callable[[], float] = perf_counter,
+        redact: Redact = str,
     ) -> None:
         tools: tuple[Tool[Any], ...] = (
             Tool(Bash, partial(bash, at_most=lambda: max(1.0, min(command_timeout, left())))),
@@ -54,6 +59,7 @@ class Toolbox:
         )
         self._sandbox = sandbox
         self._timer = timer
+        self._redact = redact
         self._tools = {tool.name: tool for tool in tools}
 
     @property
@@ -67,9 +73,8 @@ class Toolbox:
             SandboxLost: there is nowhere left to do it.
         """
         name = clip(call.name, _NAME)
-        arguments = each_text(call.arguments, lambda text: clip(text, _ARGUMENT))
         call_id = call.id[:_NAME]
-        emit(ToolCalled(id=call_id, tool=name, arguments=arguments))
+        emit(ToolCalled(id=call_id, tool=name, arguments=self._told(call.arguments)))
         start = self._timer()
         try:
             output, failed = self._run(call), False
@@ -77,7 +82,11 @@ class Toolbox:
             output, failed = Output(str(error), ok=False), True
         duration = self._timer() - start
         for event in output.events:
-            emit(event)
+            shown = {
+                "description": self._cut(event.description, _EXCERPT),
+                "diff": self._cut(event.diff, _DIFF),
+            }
+            emit(event.model_copy(update=shown))
         emit(
             ToolFinished(
                 id=call_id,
@@ -86,11 +95,21 @@ class Toolbox:
                 exit_code=output.exit_code,
                 duration_ms=round(duration * 1000, 3),
                 size=len(output.text.encode("utf-8", "replace")),
-                excerpt=clip(output.text, _EXCERPT),
+                excerpt=self._cut(output.text, _EXCERPT),
             )
         )
         said = clip(output.text, ANSWER_BYTES).replace("\0", "\ufffd")  # some servers take no NUL
         return ToolResult(call.id, said, is_error=failed)
+
+    def _cut(self, text: str, size: int) -> str:
+        """At most `size` bytes of it. What is cut through before the redaction is cut out after it."""
+        return clip(self._redact(clip(text, 16 * size)), size)
+
+    def _told(self, arguments: dict[str, Any]) -> dict[str, Any]:
+        """The arguments as a record shows them."""
+        told: dict[str, Any] = each_text(arguments, lambda text: self._cut(text, _ARGUMENT))
+        written = json.dumps(told, ensure_ascii=False)
+        return told if len(written) <= _ARGUMENTS else {"…": self._cut(written, _ARGUMENT)}
 
     def reads(self, call: ToolCall) -> bool:
         """Whether the call leaves the work tree as it is, so that others may go on beside it."""

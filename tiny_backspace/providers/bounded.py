@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterator, Mapping
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,13 @@ if TYPE_CHECKING:
 PLAIN = {"Accept-Encoding": "identity"}
 """Headers of every question: a megabyte can unpack to a gigabyte."""
 
+NO_PROXY: Mapping[str, None] = {
+    f"all://{host}": None for host in ("127.0.0.1", "localhost", "[::1]")
+}
+"""What is on this machine is not asked through a proxy, which would see the key."""
+
 _MOST = 64 << 20  # bytes of one response
+_MOST_OF_ERROR = 1 << 16  # of one that says what went wrong: who reads it looks for words in it
 _DEEPEST = 64  # of JSON within JSON; others of it go through parsers that count their steps
 
 
@@ -32,6 +39,7 @@ def bounded(response: httpx2.Response, *, most: int = _MOST) -> None:
             f"the answer is packed with {packed}, which was not asked for", request=response.request
         )
     inner = response.stream
+    failed = response.is_error
 
     class Bounded(httpx2.SyncByteStream):
         @override
@@ -40,6 +48,9 @@ def bounded(response: httpx2.Response, *, most: int = _MOST) -> None:
             seen = 0
             for piece in inner:
                 seen += len(piece)
+                if failed and seen > _MOST_OF_ERROR:
+                    yield piece[: len(piece) - (seen - _MOST_OF_ERROR)]
+                    return
                 if seen > most:
                     raise httpx2.DecodingError(
                         f"the answer is longer than {most >> 20} MiB", request=response.request
@@ -52,6 +63,12 @@ def bounded(response: httpx2.Response, *, most: int = _MOST) -> None:
             inner.close()
 
     response.stream = Bounded()
+
+
+def quiet(*loggers: str) -> None:
+    """What the SDKs log by themselves, with ANTHROPIC_LOG and the like, passes our redaction and the views by."""
+    for name in loggers:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 def sound(value: Any) -> bool:  # noqa: ANN401 - any JSON

@@ -36,6 +36,8 @@ _STOPS: Mapping[str, Stop] = {
     "content_filter": "refusal",
 }
 
+_MOST_CALLS = 500  # of one answer
+
 
 def to_wire(entry: Entry, request: ModelRequest) -> dict[str, Any]:
     """The body of the request. From turn to turn its `messages` only grow at the end."""
@@ -112,7 +114,10 @@ def from_wire(
     thinking = whole("".join(map(_reasoning, deltas)))
     text = whole("".join(_string(delta, "content") for delta in deltas))
     refused = whole("".join(_string(delta, "refusal") for delta in deltas))
-    calls = _calls(deltas, conversation)
+    try:
+        calls = _calls(deltas, conversation)
+    except ValueError as error:
+        raise ProviderBusy(f"{entry.name}: more than {_MOST_CALLS} tool calls at once") from error
     stop: Stop = "refusal" if refused else _STOPS.get(reason, "unknown")
     if stop == "end_turn" and calls:
         stop = "tool_use"
@@ -177,6 +182,7 @@ def _calls(
 
 
 def _joined(deltas: Sequence[Mapping[str, Any]]) -> list[_Call]:
+    """Raises ValueError for more calls than anybody makes."""
     calls: list[_Call] = []
     for delta in deltas:
         pieces = delta.get("tool_calls")
@@ -189,6 +195,8 @@ def _joined(deltas: Sequence[Mapping[str, Any]]) -> list[_Call]:
             call = _going_on(calls, index, id_, name)
             if call is None:
                 calls.append(call := _Call(index, id_))
+                if len(calls) > _MOST_CALLS:
+                    raise ValueError
             call.id, call.name = call.id or id_, call.name or name
             given = function.get("arguments")
             call.pieces.append(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import weakref
-from collections import defaultdict, deque
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -14,11 +14,11 @@ from tiny_backspace.conversation import Reply
 from tiny_backspace.entries import Entry
 from tiny_backspace.errors import ProviderBusy, ProviderError
 from tiny_backspace.events import Emit, ThoughtDelta
-from tiny_backspace.providers.bounded import PLAIN, bounded
+from tiny_backspace.providers.bounded import NO_PROXY, PLAIN, bounded, quiet
 from tiny_backspace.providers.claude_errors import GARBLED, silent, translated
 from tiny_backspace.providers.claude_wire import from_wire, to_wire
 from tiny_backspace.providers.interface import ModelRequest
-from tiny_backspace.providers.watchdog import KEPT_ALIVE, Watch, hang_up, watched
+from tiny_backspace.providers.watchdog import KEPT_ALIVE, Connections, Watch, watched
 
 if TYPE_CHECKING:
     import anthropic
@@ -45,7 +45,7 @@ class Claude:
         self._entry = entry
         self._transport = transport
         self._client: anthropic.Anthropic | None = None
-        self._response: deque[httpx2.Response] = deque(maxlen=1)
+        self._connections = Connections()
 
     def reply(self, request: ModelRequest, emit: Emit) -> Reply:
         """See `Provider`. An answer takes ten minutes at the most."""
@@ -85,7 +85,7 @@ class Claude:
         idle, begun, complete = self._entry.idle_timeout, False, False
         timeout = httpx2.Timeout(min(idle, left), connect=min(_CONNECT, left))
         asked = self._connected().messages.stream(**wire, timeout=timeout)
-        with watched(self._hang_up, idle=KEPT_ALIVE * idle, until=until) as watch:
+        with watched(self._connections.hang_up, idle=KEPT_ALIVE * idle, until=until) as watch:
             try:
                 with asked as stream:
                     for event in stream:
@@ -109,15 +109,10 @@ class Claude:
             return silent(self._entry)
         return translated(error, self._entry)
 
-    def _hang_up(self) -> None:
-        for response in tuple(self._response):
-            hang_up(response)()
-
     def _connected(self) -> anthropic.Anthropic:
         """The client, made when it is first needed."""
-        self._response.clear()
         if self._client is None:
-            self._client = _client(self._entry, self._transport, self._response.append)
+            self._client = _client(self._entry, self._transport, self._connections)
             # nobody tells a Provider that it is no longer needed
             weakref.finalize(self, self._client.close)
         return self._client
@@ -126,11 +121,9 @@ class Claude:
 def _client(
     entry: Entry,
     transport: httpx2.BaseTransport | None,
-    responded: Callable[[httpx2.Response], None],
+    connections: Connections,
 ) -> anthropic.Anthropic:
     """Of the environment it takes proxies and certificates, and not who we are or whom we ask.
-
-    `responded` is told of each response before its body is read.
 
     Raises:
         ProviderError: the address, a proxy or the certificates are unusable.
@@ -138,6 +131,7 @@ def _client(
     import anthropic
     import httpx2
 
+    quiet("anthropic", "httpx2", "httpcore2")
     given: dict[str, Any] = {} if transport is None else {"transport": transport}
     try:
         client = anthropic.Anthropic(
@@ -148,7 +142,8 @@ def _client(
             http_client=anthropic.DefaultHttpxClient(
                 follow_redirects=False,  # what a repository holds goes where the user said
                 headers=PLAIN,
-                event_hooks={"response": [responded, bounded]},
+                event_hooks={"request": [connections.trace], "response": [bounded]},
+                mounts=NO_PROXY,
                 **given,
             ),
         )

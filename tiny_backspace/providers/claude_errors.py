@@ -63,11 +63,12 @@ TYPES: dict[str, int] = {
     "overloaded_error": 529,
 }
 _TOO_LONG = re.compile(
-    r"(?:prompt|input).{0,9}too.long|exceeds?.(?:the.)?(?:\w+.)?context|context.length.exceeded"
+    r"(?:prompt|input).{0,9}too.long|exceeds?.(?:the.)?(?:\w{1,30}.)?context|context.length.exceeded"
     r"|maximum.context.(?:length|window)",
     re.IGNORECASE,
 )
 _LONGEST = 300
+_LOOKED_AT = 4096  # characters
 _WORDS = 160  # characters of what the vendor says
 
 
@@ -150,7 +151,7 @@ def _told(error: anthropic.APIStatusError, entry: Entry) -> str:
 
 def _said(error: anthropic.APIStatusError) -> str:
     """The vendor's own words, or what somebody in between wrote instead."""
-    return str(error.api_message or error.body or error.response.reason_phrase)
+    return str(error.api_message or error.body or error.response.reason_phrase)[:_LOOKED_AT]
 
 
 def _words(error: BaseException, entry: Entry) -> str:

@@ -15,9 +15,9 @@ from typing_extensions import override
 from tiny_backspace import __version__
 from tiny_backspace.entries import Entry
 from tiny_backspace.errors import ProviderBusy, ProviderError
-from tiny_backspace.providers.bounded import PLAIN, bounded, sound
+from tiny_backspace.providers.bounded import NO_PROXY, PLAIN, bounded, quiet, sound
 from tiny_backspace.providers.openai_errors import VENDOR, one_line, silent, translated
-from tiny_backspace.providers.watchdog import KEPT_ALIVE, Watch, hang_up, watched
+from tiny_backspace.providers.watchdog import KEPT_ALIVE, Connections, Watch, watched
 from tiny_backspace.redact import each_text
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ class Line:
         self._transport = transport
         self._client: openai.OpenAI | None = None
         self._responses: list[httpx2.Response] = []
+        self._connections = Connections()
 
     def events(self, path: str, body: Mapping[str, Any], until: float) -> Generator[dict[str, Any]]:
         """The events of one streamed answer, as they came on the wire. Close it: it holds a connection.
@@ -54,7 +55,7 @@ class Line:
         timeout = httpx2.Timeout(min(idle, left), connect=min(_CONNECT, left))
         self._responses.clear()
         seen = False
-        with watched(self._hang_up, idle=KEPT_ALIVE * idle, until=end) as watch:
+        with watched(self._connections.hang_up, idle=KEPT_ALIVE * idle, until=end) as watch:
             try:
                 with client.post(
                     path, cast_to=object, body=dict(body), options={"timeout": timeout},
@@ -80,7 +81,9 @@ class Line:
 
         if self._client is None:
             try:
-                self._client = _client(self._entry, self._transport, self._responses)
+                self._client = _client(
+                    self._entry, self._transport, self._connections, self._responses
+                )
             except (
                 openai.OpenAIError,
                 httpx2.InvalidURL,
@@ -93,10 +96,6 @@ class Line:
                 raise ProviderError(one_line(self._entry, head, str(error))) from error
             finalize(self, self._client.close)
         return self._client
-
-    def _hang_up(self) -> None:
-        for response in tuple(self._responses):
-            hang_up(response)()
 
     def _hung_up(self, watch: Watch, seconds: float) -> ProviderError | None:
         match watch.ended:
@@ -114,7 +113,10 @@ class Line:
 
 
 def _client(
-    entry: Entry, transport: httpx2.BaseTransport | None, responses: list[httpx2.Response]
+    entry: Entry,
+    transport: httpx2.BaseTransport | None,
+    connections: Connections,
+    responses: list[httpx2.Response],
 ) -> openai.OpenAI:
     """The SDK's client. Every response is put into `responses` as soon as its headers are there.
 
@@ -122,6 +124,8 @@ def _client(
     where we send, or what else.
     """
     import openai
+
+    quiet("openai", "httpx2", "httpcore2")
 
     class Client(openai.OpenAI):
         @property
@@ -146,7 +150,8 @@ def _client(
             transport=transport,
             follow_redirects=False,  # the conversation goes nowhere else
             headers=PLAIN,
-            event_hooks={"response": [responses.append, bounded]},
+            event_hooks={"request": [connections.trace], "response": [responses.append, bounded]},
+            mounts=NO_PROXY,
         ),
     )
 

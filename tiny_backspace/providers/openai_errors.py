@@ -92,6 +92,7 @@ _TYPES: Mapping[str, _Kind] = {  # they count where there is neither a known cod
     "invalid_request_error": "final", "authentication_error": "key",
     "permission_error": "key", "not_found_error": "model",
 }  # fmt: skip
+_LOOKED_AT = 4096  # characters of what a server says; who shows it shows less
 _TOO_LONG = re.compile(
     r"context (?:length|size|window)|maximum model length|(?:prompt|input) is too long",
     re.IGNORECASE,
@@ -235,7 +236,7 @@ def _words(body: object) -> str:
         else:
             inner = body[0] if body else None
         body = json.dumps(body, ensure_ascii=False) if inner is None else inner
-    text = "" if body is None else str(body)
+    text = "" if body is None else str(body)[:_LOOKED_AT]
     if text.lstrip().startswith("<"):
         title = re.search(r"<title[^>]*>([^<]*)", text, re.IGNORECASE)
         return f"a web page: {title[1]}" if title else "a web page"

@@ -7,11 +7,12 @@ the reader, the second is satisfied by a byte now and then. So the socket beneat
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Generator
+from collections import deque
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from threading import Event, Thread
 from time import monotonic
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     import httpx2
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 KEPT_ALIVE = (
     3  # times as long may a model only be kept alive, by pings say, as it may be dead silent
 )
-_AGAIN = 0.5  # seconds; a response that comes just after the end is hung up too
+_AGAIN = 0.5  # seconds; a connection that comes just after the end is hung up too
+_MOST = 8  # a call has up to three: to the proxy, through it, and with TLS
 
 
 class Watch:
@@ -73,18 +75,27 @@ def watched(
         thread.join()
 
 
-def hang_up(response: httpx2.Response) -> Callable[[], None]:
-    """What wakes whoever reads this response, at once and from any thread.
-
-    It does nothing where there is no socket, as with a transport in memory, or none any more.
+class Connections:
+    """The sockets of one client, each from when it is connected on: a call can be hung up before its
+    answer has begun, however slowly that comes.
     """
 
-    def shut_down() -> None:
-        stream = response.extensions.get("network_stream")
-        under = None if stream is None else stream.get_extra_info("socket")
-        if isinstance(under, socket.socket):
-            with suppress(OSError):
-                # a TLS socket's own shutdown would let the reader go on with the encrypted bytes
-                socket.socket.shutdown(under, socket.SHUT_RDWR)
+    def __init__(self) -> None:
+        self._streams: deque[Any] = deque(maxlen=_MOST)
 
-    return shut_down
+    def trace(self, request: httpx2.Request) -> None:
+        """A hook for each request of the client."""
+        request.extensions["trace"] = self._traced
+
+    def _traced(self, event: str, info: Mapping[str, Any]) -> None:
+        if event.endswith(("connect_tcp.complete", "start_tls.complete")):
+            self._streams.append(info["return_value"])
+
+    def hang_up(self) -> None:
+        """Wake whoever reads, at once and from any thread. Where there is no socket, or none any more, nothing."""
+        for stream in tuple(self._streams):
+            under = stream.get_extra_info("socket")
+            if isinstance(under, socket.socket):
+                with suppress(OSError):
+                    # a TLS socket's own shutdown would let the reader go on with the encrypted bytes
+                    socket.socket.shutdown(under, socket.SHUT_RDWR)

@@ -92,6 +92,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         _migrate(db, path)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
+        db.execute("PRAGMA secure_delete = ON")  # what is forgotten is overwritten
     except BaseException:
         db.close()
         raise

@@ -99,12 +99,10 @@ class Turns:
 
     def forget(self) -> None:
         """The run is done: what is kept of it, and of those it went on with, is overwritten."""
-        with self._lock, self._database() as db:
-            db.execute("PRAGMA secure_delete = ON")
-            with transaction(db):
-                line = db.execute(_LINE, (self._run_id,)).fetchall()
-                db.executemany("DELETE FROM turns WHERE run_id = ?", line)
-                db.executemany("DELETE FROM tasks WHERE run_id = ?", line)
+        with self._lock, self._database() as db, transaction(db):
+            line = db.execute(_LINE, (self._run_id,)).fetchall()
+            db.executemany("DELETE FROM turns WHERE run_id = ?", line)
+            db.executemany("DELETE FROM tasks WHERE run_id = ?", line)
 
     @contextmanager
     def _database(self) -> Generator[sqlite3.Connection]:
