@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -99,6 +100,14 @@ def resumed(one: Job) -> Ran:
     task, work = found
     base = Base(str(task.base), task.branch)
     return replace(one, run_id=AGAIN, resumed=Resumed(one.run_id, base, work)).go()
+
+
+@pytest.fixture(autouse=True)
+def clean(repository: Path) -> Iterator[None]:
+    """What the runs leave would be in the way of others of the same id."""
+    yield
+    for left in git(repository, "branch", "--list", "tiny-*", "--format=%(refname:short)").split():
+        git(repository, "branch", "-q", "-D", left)
 
 
 @pytest.fixture(scope="module")

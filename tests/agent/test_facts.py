@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -86,7 +87,11 @@ def test_a_repository_is_told_by_its_files(tmp_path: Path) -> None:
 def test_the_test_command_is_what_the_repository_says(
     tmp_path: Path, files: dict[str, str | bytes], command: str | None
 ) -> None:
-    assert parse(gathered(tmp_path, files)).test_command == command
+    output = gathered(tmp_path, files)
+    here = re.compile(rb"/tools\0[^\0]*")
+    there = here.sub(b"/tools\0make python3 npm pnpm yarn go cargo ", output)
+    assert parse(there).test_command == command
+    assert parse(here.sub(b"/tools\0none ", output)).test_command is None
 
 
 def test_an_empty_repository_has_no_facts(tmp_path: Path) -> None:

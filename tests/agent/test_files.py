@@ -254,10 +254,30 @@ def test_an_edit_of_bytes_that_read_cannot_show_is_sent_to_bash() -> None:
     assert sandbox.files["b"] == b"y\n"
 
 
-def test_the_closest_lines_of_a_binary_file_are_not_shown() -> None:
+def test_a_binary_file_is_not_edited() -> None:
     sandbox = FakeSandbox({"a": b"\0\1 text = 1\n"})
     said = refused(use(sandbox, "edit", path="a", old="text = 2", new="x", description="d"))
-    assert said == "a does not contain that text: read it and copy the lines exactly"
+    assert said == "a is a binary file; change it with bash"
+
+
+@pytest.mark.parametrize("tool", ["edit", "write"])
+def test_nothing_is_put_into_a_file_in_another_encoding_than_its_own(tool: str) -> None:
+    arguments: dict[str, Any] = {"old": "x", "new": "yz"} if tool == "edit" else {"content": "yz\n"}
+    sandbox = FakeSandbox({"a": "hello x".encode("utf-16")})
+    assert "a is UTF-16" in refused(use(sandbox, tool, path="a", description="d", **arguments))
+
+    sandbox = FakeSandbox({"a": 'name = "café"\nother = 1\n'.encode("latin-1")})
+    said = refused(
+        use(sandbox, "edit", path="a", old="other = 1", new="other = 'naïve'", description="d")
+    )
+    assert "is not UTF-8, and new has characters" in said
+    answered(use(sandbox, "edit", path="a", old="other = 1", new="other = 2", description="d"))
+    assert sandbox.files["a"] == 'name = "café"\nother = 2\n'.encode("latin-1")
+
+
+def test_any_limit_of_lines_is_taken() -> None:
+    sandbox = FakeSandbox({"a": "x\n"})
+    assert answered(use(sandbox, "read", path="a", limit=10**20)) == "     1\tx"
 
 
 def test_the_answer_to_a_long_edit_is_short() -> None:

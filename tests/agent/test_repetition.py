@@ -157,6 +157,21 @@ def test_edits_that_fail_change_nothing() -> None:
     assert heard([fails(edit(f"{n}", "x")), TESTS] for n in range(9)) == [3, 0, 5]
 
 
+def test_a_probe_that_is_written_anew_for_each_new_edit_is_honest_work() -> None:
+    probe, gone = write("print(x)"), bash("rm probe.py", "exit 0")
+    rounds = ([[edit("x", f"y{n}")], [probe], [bash("python probe.py")], [gone]] for n in range(8))
+    assert heard(turn for each in rounds for turn in each) == []
+
+
+def test_what_was_only_looked_at_may_be_looked_at_again_after_a_fold() -> None:
+    repetitions = Repetitions()
+    (name, arguments, says, _) = read("a")
+    for n in range(12):
+        repetitions.saw([ToolCall(f"{n}", name, dict(arguments))], [ToolResult(f"{n}", says)])
+        if n % 2:
+            repetitions.forget_looks()
+
+
 def test_the_same_call_many_times_in_one_turn_counts_once() -> None:
     assert heard([[TESTS] * 9, [TESTS] * 9]) == []
 

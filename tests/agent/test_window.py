@@ -132,8 +132,8 @@ def test_a_window_smaller_than_the_settings_say_is_found_by_overflowing() -> Non
     assert len(folds(said)) > 2
 
 
-def test_a_second_overflow_ends_the_work_with_a_sentence_and_a_way_out() -> None:
-    provider = Stopping([*reading(4)[:4], OVERFLOW, OVERFLOW], window=100_000)
+def test_what_is_too_long_in_short_is_told_in_shorter_until_there_is_nothing_to_leave_out() -> None:
+    provider = Stopping([*reading(4)[:4], *[OVERFLOW] * 20], window=100_000)
 
     with pytest.raises(
         ContextOverflow, match=r"even told in short, the work does not fit into .* window of m"
@@ -142,7 +142,18 @@ def test_a_second_overflow_ends_the_work_with_a_sentence_and_a_way_out() -> None
 
     assert isinstance(raised.value, ProviderError)  # with which run.py offers what was done
     assert "larger window" in str(raised.value.hint)
-    assert len(provider.asked) == 6
+    asked = [size(request.conversation) for request in provider.asked[4:]]
+    assert 2 <= len(asked) < 20
+    assert asked == sorted(set(asked), reverse=True)
+
+
+def test_a_second_overflow_is_folded_again() -> None:
+    said: Said = []
+    provider = Stopping([*reading(9)[:9], OVERFLOW, OVERFLOW, (DONE, "end_turn")], window=100_000)
+
+    work(provider, FILES, said=said)
+
+    assert len(folds(said)) == 2
 
 
 @pytest.mark.parametrize("window", [None, 100, 100_000])

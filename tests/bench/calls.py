@@ -69,9 +69,10 @@ def rows(place: Place) -> Iterator[Row]:
         closing(connect(place.environment.get("DOCKER_HOST")).api) as api,
     ):
         assert sandbox.call(["python3", "-c", _MAKE]).ok
-        for compared in _small(sandbox):
+        toolbox = Toolbox(sandbox, 60)
+        for compared in _small(sandbox, toolbox):
             yield from _beside_execs(place, api, container, compared, place.rounds * _ROUNDS)
-        grep = partial(_tool, sandbox, "grep", pattern="needle", path="many")
+        grep = partial(_tool, toolbox, "grep", pattern="needle", path="many")
         search = _Compared(f"grep in {_FILES:,} files", grep, _RG, None)
         took = interleaved(
             place.rounds * 2,
@@ -84,8 +85,8 @@ def rows(place: Place) -> Iterator[Row]:
         yield from _beside_execs(place, api, container, search, place.rounds)
 
 
-def _small(sandbox: DockerSandbox) -> tuple[_Compared, ...]:
-    bash = partial(_tool, sandbox, "bash", command="true")
+def _small(sandbox: DockerSandbox, toolbox: Toolbox) -> tuple[_Compared, ...]:
+    bash = partial(_tool, toolbox, "bash", command="true")
     write = partial(sandbox.write, "new", _WRITTEN)
     cat = ("sh", "-c", "cat > new")
     return (
@@ -97,8 +98,8 @@ def _small(sandbox: DockerSandbox) -> tuple[_Compared, ...]:
     )
 
 
-def _tool(sandbox: DockerSandbox, tool: str, **arguments: str) -> None:
-    result = Toolbox(sandbox, 60).call(ToolCall("c", tool, arguments), ignore)
+def _tool(toolbox: Toolbox, tool: str, **arguments: str) -> None:
+    result = toolbox.call(ToolCall("c", tool, arguments), ignore)
     assert not result.is_error
 
 

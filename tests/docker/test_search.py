@@ -22,6 +22,11 @@ for folder in ("a", "a-b", "a.d", "a/sub", "z"):
             file.writelines(f"needle {line}\\n" for line in range(100))
 """
 
+KEPT = """
+git init -q && mkdir dist src && for f in src/a.js dist/t.js k.gen.js x.log; do echo needle >$f; done
+git add src dist k.gen.js && printf '%s\\n' dist/ '*.gen.js' '*.log' >.gitignore
+"""
+
 # It writes only after both have been opened for reading, which takes two readers at the same time.
 TWO_READERS = "exec 3>one 4>two; echo needle >&3; echo needle >&4"
 
@@ -33,6 +38,28 @@ def grep(**arguments: Any) -> ToolCall:
 def test_the_container_keeps_the_search_contract(another: One) -> None:
     with another() as sandbox:
         check_search(sandbox)
+
+
+def test_files_that_git_keeps_though_its_rules_ignore_them_are_searched(another: One) -> None:
+    with another() as sandbox:
+        assert sandbox.call(["sh", "-ec", KEPT]).ok
+        toolbox = Toolbox(sandbox, 60)
+
+        def use(tool: str, **arguments: Any) -> list[str]:
+            result = toolbox.call(ToolCall("c", tool, arguments), lambda _: None)
+            return result.content.split("\n")
+
+        everywhere = ["dist/t.js:1:needle", "k.gen.js:1:needle", "src/a.js:1:needle"]
+        assert use("grep", pattern="needle") == everywhere
+        assert use("grep", pattern="needle", path="dist") == ["dist/t.js:1:needle"]
+        assert use("grep", pattern="needle", path="src") == ["src/a.js:1:needle"]
+        assert use("grep", pattern="needle", glob="*.gen.js") == ["k.gen.js:1:needle"]
+        assert use("grep", pattern="needle", glob="dist/") == ["dist/t.js:1:needle"]
+        assert use("grep", pattern="needle", output="count", path="k.gen.js") == ["k.gen.js:1"]
+        assert use("glob", pattern="*.js") == ["dist/t.js", "k.gen.js", "src/a.js"]
+        assert use("glob", pattern="/*.js") == ["k.gen.js"]
+        assert use("glob", pattern="src/") == ["src/a.js"]
+        assert use("glob", pattern="*.log") == ["no files match"]
 
 
 def test_what_is_shown_of_a_long_answer_is_the_same_every_time_and_sorted(another: One) -> None:

@@ -15,7 +15,7 @@ from tests.program import git, make_repository, snapshot
 from tests.repo.hostgit import checked_out, mirrored
 from tiny_backspace.errors import AgentError, SandboxLost
 from tiny_backspace.repo.mirror import Base, Mirror
-from tiny_backspace.repo.quarantine import KEPT_LIMIT, Patch, quarantine, take_out
+from tiny_backspace.repo.quarantine import KEPT_LIMIT, Patch, put_in, quarantine, take_out
 from tiny_backspace.sandbox.interface import ExecResult, OnOutput, Stdin
 
 FILES: dict[str, str | bytes] = {
@@ -143,6 +143,71 @@ def test_what_cannot_be_added_does_not_take_the_rest_with_it(place: Place) -> No
 
     assert not patch.complete
     assert set(place.apply(patch)) == {*FILES, "new"}
+
+
+UTF16 = "echo '*.rc text working-tree-encoding=UTF-16' >.gitattributes"
+
+
+def test_a_file_that_is_fatal_to_git_does_not_take_the_rest_with_it(place: Place) -> None:
+    place.run(f"{UTF16}; echo plain >x.rc; : >new; rm gone.txt; printf 'TWO\\n' >a.txt")
+
+    patch = place.out()
+
+    assert "x.rc" in patch.left_out
+    found = place.apply(patch)
+    assert set(found) == {*FILES, "new", ".gitattributes"} - {"gone.txt"}
+    assert found["a.txt"][1] == b"TWO\n"
+
+
+def test_what_came_out_before_stays_where_nothing_comes_out_any_more(place: Place) -> None:
+    place.run("echo two >a.txt")
+    place.out()
+    place.run(
+        f"git checkout -q a.txt; mkdir n; {UTF16.replace('.gitattributes', '.git/info/attributes')}"
+    )
+    place.run("echo plain >x.rc")
+
+    with pytest.raises(AgentError, match=r"x\.rc"):
+        place.out()
+
+    assert b"-three" in (place.folder / "change.patch").read_bytes()
+
+
+@pytest.mark.parametrize("setting", ["core.bare true", "core.worktree /tmp"])
+def test_where_the_agent_tells_git_to_look_is_no_matter(place: Place, setting: str) -> None:
+    place.run(f"git config {setting}; echo two >a.txt")
+
+    found = place.apply(place.out())
+
+    assert found["a.txt"][1] == b"two\n"
+    assert set(found) == set(FILES)
+
+
+@pytest.mark.parametrize(
+    "attributes", ["* text eol=crlf", "*.txt text working-tree-encoding=UTF-16LE"]
+)
+def test_a_change_is_put_in_as_it_was_whatever_git_would_write_anew(
+    place: Place, attributes: str
+) -> None:
+    """Files that were committed otherwise than their attributes say are no change."""
+    repository = place.folder / "odd"
+    make_repository(repository, {"w.txt": b"one\r\ntwo\r\n", "b.txt": "b\n"})
+    (repository / ".gitattributes").write_text(f"{attributes}\n")
+    git(repository, "add", ".gitattributes")
+    git(repository, "commit", "-q", "-m", "attributes")
+    (place.folder / "m").mkdir()
+    mirror, base = mirrored(repository, place.folder / "m")
+    first = checked_out(mirror, base, place.folder / "first" / "w")
+    (first.folder / "new.py").write_text("x = 1\n")
+    (first.folder / "sub").mkdir()
+    (first.folder / "sub" / "a").write_text("a\n")
+    before = take_out(first, base, place.folder / "first.patch")
+    second = checked_out(mirror, base, place.folder / "second" / "w")
+
+    put_in(second, before.path.read_bytes())
+
+    assert take_out(second, base, place.folder / "second.patch").tree == before.tree
+    assert (second.folder / "sub" / "a").read_text() == "a\n"
 
 
 def test_a_change_that_cannot_be_taken_out_is_a_sentence_and_leaves_no_file(place: Place) -> None:

@@ -92,6 +92,8 @@ def _openai_item(body: Json, given: list[Json], number: int, item: Json) -> Iter
         case "function_call" | "function_call_output":
             if not 1 <= len(item["call_id"]) <= 64:
                 yield f"Invalid '{place}.call_id': string too long. Expected a maximum length of 64"
+            if not NAME.fullmatch(item.get("name", "x")):
+                yield f"Invalid '{place}.name': string does not match pattern."
             text = item["arguments" if kind == "function_call" else "output"]
             if not isinstance(text, str):
                 yield f"Invalid type for '{place}': expected a string."

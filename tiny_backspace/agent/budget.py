@@ -48,7 +48,8 @@ class Budget:
         limits = self._limits
         if self._turns >= limits.turns:
             raise LimitReached(
-                f"the task was not done in {limits.turns} turns", hint="Raise --max-turns."
+                f"the task was not done in {limits.turns} turn{'s' if limits.turns > 1 else ''}",
+                hint="Raise --max-turns.",
             )
         if self._cost >= limits.cost_usd:
             raise LimitReached(

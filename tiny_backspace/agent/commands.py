@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, takewhile
-from typing import Literal, assert_never
+from typing import Literal, TypeAlias, assert_never
 
 from pydantic import Field
 
 from tiny_backspace.agent.clip import clip
 from tiny_backspace.agent.tool import ANSWER_BYTES, ROOT, Args, Output, ToolError, inside
+from tiny_backspace.agent.tracked import below, named
 from tiny_backspace.sandbox.interface import ExecResult, Sandbox
+
+Hidden: TypeAlias = Callable[[], tuple[str, ...]]
 
 _SEARCH_SECONDS = 60
 _KILLED = 137
@@ -42,7 +46,7 @@ class Bash(Args):
 
 def bash(sandbox: Sandbox, args: Bash, *, at_most: Callable[[], float]) -> Output:
     """`at_most` tells the run's own limit at the time, in seconds."""
-    timeout = round(min(args.timeout, at_most()), 1)
+    timeout = max(0.1, round(min(args.timeout, at_most()), 1))  # 0 would be no time-out at all
     result = sandbox.exec(["bash", "-c", args.command], timeout=timeout)
     first = f"timed out after {timeout:g} s" if result.timed_out else f"exit {result.exit_code}"
     if result.clipped and result.exit_code == _KILLED and not result.timed_out:
@@ -66,11 +70,14 @@ class Glob(Args):
     )
 
 
-def glob(sandbox: Sandbox, args: Glob) -> Output:
-    visible = _visible(sandbox, ".")
+def glob(sandbox: Sandbox, args: Glob, *, hidden: Hidden = lambda: ()) -> Output:
+    """`hidden` tells the files that rg would leave out (tracked.py)."""
+    pattern = _rooted(args.pattern)
+    more = tuple(path for path in hidden() if named(pattern, path))
+    visible = _visible(sandbox, ".") | set(map(os.fsencode, more))
     lines = _Lines(wanted=visible.__contains__)
-    options = ("--files", f"--glob={_rooted(args.pattern)}", _NOT_GITS_OWN)
-    exit_code, complaint = _rg(sandbox, options, ".", lines)
+    options = ("--files", f"--glob={pattern}", _NOT_GITS_OWN)
+    exit_code, complaint = _rg(sandbox, options, (".", *more), lines)
     return Output(lines.text("no files match") + complaint, exit_code=exit_code)
 
 
@@ -97,8 +104,10 @@ class Grep(Args):
     limit: int = Field(200, ge=1, description="At most so many lines of output.")
 
 
-def grep(sandbox: Sandbox, args: Grep) -> Output:
+def grep(sandbox: Sandbox, args: Grep, *, hidden: Hidden = lambda: ()) -> Output:
+    """`hidden` tells the files that rg would leave out (tracked.py)."""
     path = inside(args.path)
+    more = below(path, hidden())
     options = [f"--regexp={args.pattern}", *_output(args.output)]
     if args.literal:
         options.append("--fixed-strings")
@@ -106,10 +115,12 @@ def grep(sandbox: Sandbox, args: Grep) -> Output:
         options.append("--ignore-case")
     lines = _Lines(limit=args.limit)
     if args.glob is not None:
-        options.append(f"--glob={_rooted(args.glob)}")
-        visible = _visible(sandbox, path)
+        pattern = _rooted(args.glob)
+        options.append(f"--glob={pattern}")
+        more = tuple(each for each in more if named(pattern, each))
+        visible = _visible(sandbox, path) | set(map(os.fsencode, more))
         lines = _Lines(limit=args.limit, wanted=visible.__contains__)
-    exit_code, complaint = _rg(sandbox, (*options, _NOT_GITS_OWN), path, lines)
+    exit_code, complaint = _rg(sandbox, (*options, _NOT_GITS_OWN), (path, *more), lines)
     return Output(lines.text("no matches") + complaint, exit_code=exit_code)
 
 
@@ -131,7 +142,8 @@ def _output(kind: Literal["content", "files", "count"]) -> tuple[str, ...]:
 def _rooted(pattern: str) -> str:
     """As rg wants it: without `./`, and with a leading `/` for the top of the work tree."""
     pattern = pattern.removeprefix("./")
-    return pattern.removeprefix(ROOT) if pattern.startswith(f"{ROOT}/") else pattern
+    pattern = pattern.removeprefix(ROOT) if pattern.startswith(f"{ROOT}/") else pattern
+    return f"{pattern}**" if pattern.endswith("/") else pattern  # all that is in the folder
 
 
 def _visible(sandbox: Sandbox, path: str) -> frozenset[bytes]:
@@ -150,13 +162,15 @@ def _visible(sandbox: Sandbox, path: str) -> frozenset[bytes]:
     return frozenset(_plain(line) for line in output.split(b"\n"))
 
 
-def _rg(sandbox: Sandbox, options: Sequence[str], path: str, lines: _Lines) -> tuple[int, str]:
+def _rg(
+    sandbox: Sandbox, options: Sequence[str], paths: Sequence[str], lines: _Lines
+) -> tuple[int, str]:
     """The exit code of rg, and what it complained of besides its output.
 
     Raises:
         ToolError: it found nothing because it could not search.
     """
-    argv = (*_RG, *options, "--", path)
+    argv = (*_RG, *options, "--", *paths)
     result = sandbox.call(argv, timeout=_SEARCH_SECONDS, on_output=lines.feed)
     if result.timed_out:
         raise ToolError(f"it took longer than {_SEARCH_SECONDS} s; search in a smaller folder")
@@ -213,6 +227,7 @@ class _Lines:
 
     def _cut(self) -> None:
         """Leave what fits. What does not fit now fits even less when more has come."""
+        self._found = list(dict.fromkeys(self._found))  # a file may be named twice
         self._found.sort(key=lambda found: found[0])  # stable: within a file as they came
         ends = accumulate(len(line) + 1 for _, line in self._found)
         fits = min(self.limit, sum(1 for _ in takewhile(lambda end: end <= _ROOM, ends)))

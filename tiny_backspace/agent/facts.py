@@ -23,6 +23,7 @@ _RENDERED = 8 << 10  # bytes
 _QUOTED = 1700  # of them for one file's text
 _QUOTED_README = 1000
 _SECONDS = 60
+_TOOLS = "/tools"  # what could run tests, among the texts; no file of the repository is called so
 _MOST = 8 << 20  # bytes of all that is gathered; the script ends before
 _DIGITS = 19
 
@@ -39,7 +40,9 @@ for f in Makefile makefile GNUmakefile pyproject.toml setup.cfg tox.ini package.
     printf '\0'
   fi
 done
-printf '\0'
+printf '/tools\0'
+for t in make python3 npm pnpm yarn go cargo; do command -v "$t" >/dev/null && printf '%s ' "$t"; done
+printf '\0\0'
 git ls-files -z | tr -dc '\000' | wc -c
 printf '\0'
 git ls-files -z | head -c 4194304
@@ -95,7 +98,7 @@ def parse(output: bytes) -> Facts:
         languages=dict(_largest(languages, _LANGUAGES)),
         layout=dict(_largest(layout, _LAYOUT)),
         entries=len(layout),
-        test_command=_test_command(texts, paths),
+        test_command=_test_command(texts, paths, texts.get(_TOOLS)),
         instructions=tuple(name for name in INSTRUCTIONS if name in texts),
         texts=dict(_told(texts)),
         submodules=".gitmodules" in layout,
@@ -134,8 +137,14 @@ _PYTHON_TEST = re.compile(r"(?:^|/)(?:test_[^/]*|[^/]*_test)\.py$")
 _NPM_PLACEHOLDER = "no test specified"
 
 
-def _test_command(texts: Mapping[str, str], paths: Sequence[str]) -> str | None:
-    """What the repository's own files say its tests are run with."""
+def _test_command(texts: Mapping[str, str], paths: Sequence[str], tools: str | None) -> str | None:
+    """What the repository's own files say its tests are run with; None too where that is not in the image."""
+    command = _own_test_command(texts, paths)
+    known = command is None or tools is None or command.partition(" ")[0] in tools.split()
+    return command if known else None
+
+
+def _own_test_command(texts: Mapping[str, str], paths: Sequence[str]) -> str | None:
     makefiles = (texts.get(name, "") for name in ("GNUmakefile", "makefile", "Makefile"))
     if any(_MAKE_TEST.search(text) for text in makefiles):
         return "make test"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import islice
-
 from pydantic import Field
 
 from tiny_backspace.agent.clip import clip
@@ -36,6 +34,10 @@ from tiny_backspace.sandbox.interface import Sandbox
 _NOT_UTF8 = (
     "{path} is not UTF-8: the \ufffd in {which} stands for bytes that read cannot show. "
     "Change those lines with bash (sed, iconv or a script)"
+)
+_UTF16 = (b"\xff\xfe", b"\xfe\xff")
+_UTF16_FILE = (
+    "{path} is UTF-16: change it with bash, by way of UTF-8 (iconv -f UTF-16 -t UTF-8, and back)"
 )
 
 
@@ -73,7 +75,7 @@ def _page(lines: list[str], offset: int, limit: int) -> list[str]:
     """Numbered lines: as many as fit in one answer, one at least."""
     shown: list[str] = []
     room = ANSWER_BYTES - 256  # for the note after them
-    for number, line in enumerate(islice(lines, offset - 1, offset - 1 + limit), offset):
+    for number, line in enumerate(lines[offset - 1 : offset - 1 + limit], offset):
         text = clip(f"{number:>6}\t{line.removesuffix(chr(13))}", ANSWER_BYTES - 256)
         room -= len(text.encode()) + 1
         if room < 0 and shown:
@@ -95,6 +97,8 @@ def write(sandbox: Sandbox, args: Write) -> Output:
     old = _load_if_there(sandbox, path)
     if old is not None and "\ufffd" in args.content and not _is_utf8(old):
         raise ToolError(_NOT_UTF8.format(path=path, which="content"))
+    if old is not None and old.startswith(_UTF16):
+        raise ToolError(_UTF16_FILE.format(path=path))
     new, kept = in_style_of(old or b"", args.content.encode())
     _store(sandbox, path, new)
     return Output(
@@ -120,8 +124,17 @@ def edit(sandbox: Sandbox, args: Edit) -> Output:
     if args.old == args.new:
         raise ToolError("old and new are the same, so there is nothing to do")
     content = _load(sandbox, path)
-    if "\ufffd" in args.new and not _is_utf8(content):
-        raise ToolError(_NOT_UTF8.format(path=path, which="new"))
+    if content.startswith(_UTF16):
+        raise ToolError(_UTF16_FILE.format(path=path))
+    if is_binary(content):
+        raise ToolError(f"{path} is a binary file; change it with bash")
+    if not args.new.isascii() and not _is_utf8(content):
+        raise ToolError(
+            _NOT_UTF8.format(path=path, which="new")
+            if "\ufffd" in args.new
+            else f"{path} is not UTF-8, and new has characters that it would have in another form: "
+            "change those lines with bash (iconv, sed or a script)"
+        )
     try:
         done = replace(content, args.old, args.new, every=args.replace_all)
     except Absent:

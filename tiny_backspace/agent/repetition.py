@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import pairwise, takewhile
 
 from tiny_backspace.conversation import ToolCall, ToolResult
 from tiny_backspace.errors import Repetition
@@ -44,7 +44,7 @@ class Repetitions:
     if all that may have changed the work tree in between (edits and writes that succeeded, and any
     bash command) was the same each time, or nothing: so tests that fail alike after every new edit
     are honest work, and a command over and over, or two that take turns, are not. An edit or write
-    that succeeded counts whatever lies between, for only what was undone can be done again.
+    that succeeded counts unless a new one lies between, for only what was undone can be done again.
     """
 
     def __init__(self) -> None:
@@ -77,6 +77,10 @@ class Repetitions:
                 )
         return told
 
+    def forget_looks(self) -> None:
+        """The conversation was begun anew, in short: what was only looked at has to be looked at again."""
+        self._made = [made for made in self._made if made.changes]
+
     def _places(self, made: _Made) -> list[int]:
         """Where the call stands, the latest first; of each turn its last."""
         places = {other.turn: at for at, other in enumerate(self._made) if other.what == made.what}
@@ -84,12 +88,12 @@ class Repetitions:
 
     def _times(self, made: _Made, places: Sequence[int]) -> int:
         """How often in a row it was made with the same changes in between."""
+        pieces = [self._made[earlier:later] for later, earlier in pairwise(places)]
         if made.edits:
-            return len(places)
-        between = [
-            frozenset(other.what for other in self._made[earlier:later] if other.changes)
-            for later, earlier in pairwise(places)
-        ]
+            often = Counter(other.what for other in self._made)
+            news = (any(o.edits and often[o.what] == 1 for o in piece) for piece in pieces)
+            return 1 + sum(1 for _ in takewhile(lambda new: not new, news))
+        between = [frozenset(other.what for other in piece if other.changes) for piece in pieces]
         alike = 0
         while alike < len(between) and between[alike] == between[0]:
             alike += 1

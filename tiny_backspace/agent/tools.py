@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from functools import partial
+from functools import cache, partial
 from math import inf
 from time import perf_counter
 from typing import Any
@@ -17,6 +17,7 @@ from tiny_backspace.agent.clip import clip
 from tiny_backspace.agent.commands import Bash, Glob, Grep, bash, glob, grep
 from tiny_backspace.agent.files import Edit, Read, Write, edit, read, write
 from tiny_backspace.agent.tool import ANSWER_BYTES, Output, Tool, ToolError
+from tiny_backspace.agent.tracked import tracked_and_ignored
 from tiny_backspace.conversation import ToolCall, ToolResult, ToolSpec
 from tiny_backspace.errors import SandboxError
 from tiny_backspace.events import Emit, ToolCalled, ToolFinished
@@ -49,13 +50,14 @@ class Toolbox:
         timer: Callable[[], float] = perf_counter,
         redact: Redact = str,
     ) -> None:
+        hidden = cache(partial(tracked_and_ignored, sandbox))  # as the base has them
         tools: tuple[Tool[Any], ...] = (
             Tool(Bash, partial(bash, at_most=lambda: max(1.0, min(command_timeout, left())))),
             Tool(Read, read),
             Tool(Write, write),
             Tool(Edit, edit),
-            Tool(Glob, glob),
-            Tool(Grep, grep),
+            Tool(Glob, partial(glob, hidden=hidden)),
+            Tool(Grep, partial(grep, hidden=hidden)),
         )
         self._sandbox = sandbox
         self._timer = timer

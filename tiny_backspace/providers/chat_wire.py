@@ -27,7 +27,7 @@ from tiny_backspace.conversation import (
 from tiny_backspace.entries import Entry
 from tiny_backspace.errors import ProviderBusy
 from tiny_backspace.providers.interface import ModelRequest
-from tiny_backspace.providers.openai_client import arguments, call_id, count, whole
+from tiny_backspace.providers.openai_client import ANSWER, arguments, call_id, count, whole
 
 _STOPS: Mapping[str, Stop] = {
     "stop": "end_turn",
@@ -47,7 +47,7 @@ def to_wire(entry: Entry, request: ModelRequest) -> dict[str, Any]:
     wire: dict[str, Any] = {
         "model": entry.model_name,
         "messages": messages,
-        "max_tokens": entry.max_output_tokens,
+        "max_tokens": min(entry.max_output_tokens, entry.window // ANSWER),
         "stream": True,
         "stream_options": {"include_usage": True},
     }

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 _CONNECT = 10.0  # seconds
 _LONGEST = 600.0  # seconds for one answer
+ANSWER = 5
+"""The part of the window that is left for an answer: a fifth, as the conversation is folded at four."""
+_NAME_LENGTH = 64
+_ODD = re.compile(r"[^A-Za-z0-9_-]")
 _CALL_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
 
@@ -173,6 +177,11 @@ def call_id(id_: str) -> str:
     if _CALL_ID.fullmatch(id_):
         return id_
     return "call_" + hashlib.sha256(id_.encode("utf-8", "replace")).hexdigest()[:32]
+
+
+def acceptable(name: str) -> str:
+    """A tool's name as the vendors take it: another model may have made up any."""
+    return _ODD.sub("_", name)[:_NAME_LENGTH] or "_"
 
 
 def whole(text: str) -> str:

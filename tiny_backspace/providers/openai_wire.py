@@ -29,7 +29,14 @@ from tiny_backspace.entries import Entry
 from tiny_backspace.errors import ProviderBusy
 from tiny_backspace.providers.bounded import sound
 from tiny_backspace.providers.interface import ModelRequest
-from tiny_backspace.providers.openai_client import arguments, call_id, count, whole
+from tiny_backspace.providers.openai_client import (
+    ANSWER,
+    acceptable,
+    arguments,
+    call_id,
+    count,
+    whole,
+)
 from tiny_backspace.providers.openai_errors import told
 from tiny_backspace.redact import each_text
 
@@ -43,7 +50,7 @@ def to_wire(entry: Entry, request: ModelRequest) -> dict[str, Any]:
         "instructions": request.system,
         "input": list(_items(request.conversation, _owner(entry))),
         "tools": [_tool(tool) for tool in request.tools],
-        "max_output_tokens": entry.max_output_tokens,
+        "max_output_tokens": min(entry.max_output_tokens, entry.window // ANSWER),
         "include": ["reasoning.encrypted_content"],
         "prompt_cache_key": _cache_key(request),
         "store": False,
@@ -97,7 +104,7 @@ def _rebuilt(part: Text | Thinking | ToolCall) -> Iterator[dict[str, Any]]:
         case ToolCall(id=id_, name=name):
             given = json.dumps(part.arguments, ensure_ascii=False)
             yield {
-                "type": "function_call", "call_id": call_id(id_), "name": name, "arguments": given,
+                "type": "function_call", "call_id": call_id(id_), "name": acceptable(name), "arguments": given,
             }  # fmt: skip
 
 

@@ -27,10 +27,12 @@ KEPT_LIMIT = 256 << 20
 # knows to be touched since is forgotten there and read anew. Where that cannot be found out, the copy is
 # as old as the check-out, and git reads every file of that second. diff-index reads no diff.* settings.
 # New objects go to the home folder, so that a full work tree does not keep the change inside. What
-# cannot be added (a repository within, without a commit) does not take the rest with it.
+# cannot be added does not take the rest with it: neither what git passes over when told so (a repository
+# within, without a commit), nor what is fatal to it (a file that is not in its working-tree-encoding).
 # The tree's id is the last line of standard error; the line before says why something was left out.
 _TAKE_OUT = """
 set -e
+export GIT_DIR=$PWD/.git GIT_WORK_TREE=$PWD  # whatever core.worktree and core.bare say by now
 ours='-c core.hooksPath=/dev/null -c core.fsmonitor=false -c core.safecrlf=false'
 git() { command git $ours "$@"; }
 folder=$(mktemp -d -p "$HOME") && trap 'rm -rf "$folder"' EXIT
@@ -46,7 +48,9 @@ export GIT_ALTERNATE_OBJECT_DIRECTORIES=$PWD/.git/objects GIT_OBJECT_DIRECTORY=$
 mkdir -p "$GIT_OBJECT_DIRECTORY"
 left_out=
 git add -A 2>"$folder/said" >&2 || {
-  left_out=$(tail -n 1 "$folder/said" | tr -d '\n'); git add -A --ignore-errors >&2 || :
+  left_out=$(tail -n 1 "$folder/said" | tr -d '\n')
+  git add -A --ignore-errors >&2 || [ $? = 1 ] || git ls-files -zmdo --exclude-standard |
+    xargs -0rn1 git $ours --literal-pathspecs add -A -- >&2 || [ $? = 123 ]
 }
 git diff-index --cached -p --binary --full-index --no-renames --no-color --no-ext-diff --no-textconv "$1"
 echo "left out: $left_out" >&2
@@ -56,17 +60,31 @@ git write-tree >&2
 # Argument: tree, as it was taken out. What a verification wrote is undone; what is ignored stays.
 _PUT_BACK = """
 set -e
+export GIT_DIR=$PWD/.git GIT_WORK_TREE=$PWD
 index=$(mktemp -p "$HOME") && trap 'rm -f "$index"' EXIT
 export GIT_INDEX_FILE=$index
 export GIT_ALTERNATE_OBJECT_DIRECTORIES=$PWD/.git/objects GIT_OBJECT_DIRECTORY=$HOME/.tiny-backspace-objects
 cp -p .git/tiny-backspace-index "$index"
 git -c core.hooksPath=/dev/null -c core.fsmonitor=false read-tree --reset -u "$1"
-git clean -fdq
+git clean -ffdq
 """
 
 
-# A patch that came out of a sandbox, on its base, in another one.
-_PUT_IN = "git -c core.hooksPath=/dev/null apply --binary --whitespace=nowarn -"
+# A patch that came out of a sandbox, on its base, in another one. Its tree is checked out, as the base
+# was, and its index is the one to take changes out with from here on: git would write some files anew
+# in another way (line ends, encodings), and what nobody touched is not changed by that.
+_PUT_IN = """
+set -e
+export GIT_DIR=$PWD/.git GIT_WORK_TREE=$PWD made=$PWD/.git/tiny-backspace-index
+git() { command git -c core.hooksPath=/dev/null -c core.fsmonitor=false "$@"; }
+folder=$(mktemp -d -p "$HOME") && trap 'rm -rf "$folder"' EXIT
+export GIT_ALTERNATE_OBJECT_DIRECTORIES=$PWD/.git/objects GIT_OBJECT_DIRECTORY=$HOME/.tiny-backspace-objects
+mkdir -p "$GIT_OBJECT_DIRECTORY"
+cp $made "$folder/index"
+GIT_INDEX_FILE=$folder/index git apply --cached --binary --whitespace=nowarn -
+tree=$(GIT_INDEX_FILE=$folder/index git write-tree)
+GIT_INDEX_FILE=$made git read-tree --reset -u "$tree"
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +158,8 @@ def _taken_out(sandbox: Sandbox, base: Base, target: Path, timeout: float) -> Pa
             "the sandbox is full: the change cannot be taken out of it",
             hint="Give it more room with --memory and --disk.",
         )
+    if left_out and not size:
+        raise AgentError(f"the change could not be taken out: {left_out}")
     return Patch(target, size, tree, left_out)
 
 

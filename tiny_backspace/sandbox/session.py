@@ -31,7 +31,7 @@ OnFrame = Callable[[bytes, bytes], None]
 
 def command() -> list[str]:
     """The argv that starts the server in a container that has Python."""
-    return ["python3", "-I", "-S", "-c", SOURCE.read_text()]
+    return ["python3", "-I", "-S", "-c", SOURCE.read_text("utf-8")]
 
 
 def _ignore(_: bytes, __: bytes) -> None:

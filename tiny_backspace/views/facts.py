@@ -53,6 +53,8 @@ def checks(state: RunState) -> Text:
     """The results as they were, never better."""
     syntax = state.syntax
     unparsed = "" if syntax is None or syntax.ok else "✗ syntax"
+    if unparsed and state.verification is None:
+        return joined(Text(unparsed, BAD), Text("verification not run", DIM))
     return joined(Text(unparsed, BAD), _verification(state.verification))
 
 
