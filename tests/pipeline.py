@@ -13,13 +13,15 @@ from tests.fakes import FolderSandbox, ticking
 from tiny_backspace.agent.budget import Limits
 from tiny_backspace.conversation import Assistant, Text, ToolCall
 from tiny_backspace.delivery import Delivery
+from tiny_backspace.destinations import Destination, PatchFile, UsersRepository
 from tiny_backspace.events import Emit, Record, RunFailed, RunSucceeded
 from tiny_backspace.failure import concluded, crash_report
 from tiny_backspace.providers.interface import Provider
 from tiny_backspace.recorder import Recorder
 from tiny_backspace.redact import redactor
 from tiny_backspace.repo.git import Git
-from tiny_backspace.repo.source import Local
+from tiny_backspace.repo.origin import LocalRepository
+from tiny_backspace.repo.source import Local, Remote
 from tiny_backspace.run import Parts, Request, Resumed, run
 from tiny_backspace.sandbox.interface import Sandbox
 from tiny_backspace.telemetry.turns import Task, Turns
@@ -96,19 +98,22 @@ class Job:
         )
         folder = self.folder / ("run" if self.run_id == RUN else self.run_id)
         (folder / "home").mkdir(parents=True)
-        delivery = Delivery(self.run_id, self.prompt, self.branch, self.allow, IDENTITY, redact)
+        delivery = Delivery(self.run_id, self.prompt, self.allow, IDENTITY, redact)
         request = Request(
             Local(str(self.repository)), str(self.repository), self.prompt, self.base,
             self.verification, delivery, self.limits, 60, self.resumed,
         )  # fmt: skip
         parts = Parts(
             open_sandbox=self.sandbox,
+            located=lambda remote: remote,
+            destination=self.destination,
             provider=self.provider,
             agents=(f"{self.provider.name}:{self.provider.model}",),
             notes=(),
             git=Git({"PATH": os.environ["PATH"]}, folder / "home", recorder),
             folder=folder,
             cache=self.folder / "cache",
+            cache_limit=1 << 30,
             version="1",
             so_far=lambda: folded.state,
             journal=Turns(self.history, self.run_id, Task(str(self.repository), self.prompt)),
@@ -121,6 +126,11 @@ class Job:
             crash=crash_report(self.folder, self.run_id, redact),
         )
         return Ran(code, tuple(records), folder)
+
+    def destination(self, origin: LocalRepository | Remote) -> Destination:
+        if self.branch and isinstance(origin, LocalRepository):
+            return UsersRepository(origin)
+        return PatchFile()
 
     @contextmanager
     def sandbox(self, _: Emit) -> Generator[Sandbox]:

@@ -90,7 +90,7 @@ def test_the_commit_is_ours_and_says_who_made_it(repository: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("command", "limit", "code", "said"),
     [
-        ("echo 2 >a.py", 1, 6, "The work is not finished: the task was not done in 1 turns"),
+        ("echo 2 >a.py", 1, 6, "The work is not finished: the task was not done in 1 turn"),
         ("echo 2 >a.py", 9, 9, "Verification failed: `test -f ok` ended with exit code 1."),
         ("echo ')' >a.py; touch ok", 9, 0, "These files cannot be parsed: a.py:1: "),
     ],
@@ -216,17 +216,31 @@ def test_a_limit_counts_more_than_a_failed_verification_and_a_refusal_more_than_
         repository, tmp_path / "1", ScriptedProvider(*tries), verification=never, limits=Limits(turns=3)
     ).go()  # fmt: skip
     refused = Job(
-        repository, tmp_path / "2", does(workflow, "true"), verification=never, limits=Limits(turns=1)
+        repository, tmp_path / "2", does(workflow, "true"), verification=never, limits=Limits(turns=1),
+        run_id="2",
     ).go()  # fmt: skip
 
     assert (limited.code, limited.closing.branch is not None) == (6, True)
     assert (refused.code, refused.closing.branch) == (8, None)
 
 
-def test_a_branch_that_is_there_already_keeps_the_patch(repository: Path, tmp_path: Path) -> None:
+def test_a_branch_in_the_way_is_found_before_anything_is_spent(
+    repository: Path, tmp_path: Path
+) -> None:
     git(repository, "branch", "tiny-backspace")  # no branch can be below another one's name
+    provider = does("echo 2 >a.py")
 
-    ran = Job(repository, tmp_path, does("echo 2 >a.py")).go()
+    ran = Job(repository, tmp_path, provider).go()
+
+    assert (ran.code, provider.asked) == (2, [])
+    assert isinstance(ran.closing, RunFailed)
+    assert "--branch" in str(ran.closing.hint)
+
+
+def test_a_branch_that_comes_meanwhile_keeps_the_patch(repository: Path, tmp_path: Path) -> None:
+    provider = does(f"git -C {repository} branch tiny-backspace; echo 2 >a.py")
+
+    ran = Job(repository, tmp_path, provider).go()
 
     assert (ran.code, ran.closing.branch) == (3, None)
     assert ran.closing.patch is not None

@@ -31,6 +31,7 @@ CODES = {
     "LimitReached": (6, "limit_reached"),
     "Repetition": (6, "repetition"),
     "ForgeError": (7, "forge"),
+    "ForgeDenied": (7, "forge_denied"),
     "PolicyRefused": (8, "policy_refused"),
     "VerificationFailed": (9, "verification_failed"),
 }
@@ -102,7 +103,9 @@ def test_a_signal_has_the_code_a_shell_gives_it(
     [
         (WorkSaved(), "Nothing was changed"),
         (WorkSaved(patch="p"), "in the patch"),
-        (WorkSaved(patch="p", branch="b"), "branch was made"),
+        (WorkSaved(patch="p", branch="b"), "branch b was made"),
+        (WorkSaved(patch="p", branch="b", remote="r"), "branch b was pushed to r"),
+        (WorkSaved(patch="p", branch="b", pr_url="u"), "pull request was opened"),
     ],
 )
 def test_a_stopped_run_says_where_the_work_is(tmp_path: Path, saved: WorkSaved, said: str) -> None:

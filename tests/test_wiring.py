@@ -11,7 +11,7 @@ import pytest
 from tests.program import make_repository
 from tiny_backspace.errors import TinyBackspaceError, UsageError
 from tiny_backspace.events import AgentThought, Record, RunFailed, RunStarted
-from tiny_backspace.repo.source import Local, Remote
+from tiny_backspace.repo.source import Local
 from tiny_backspace.settings import PROMPT_LIMIT, Settings
 from tiny_backspace.statedir import is_live
 from tiny_backspace.telemetry.store import History
@@ -147,19 +147,11 @@ def test_a_request_says_all_that_was_asked_for() -> None:
     assert (found.verification.command, found.verification.attempts) == ("make test", 3)
     assert (found.verification.timeout, found.command_timeout) == (120, 90)
     assert (found.limits.turns, found.limits.tool_calls, found.limits.seconds) == (5, 6, 600)
-    assert (found.delivery.branch, found.delivery.allow_path) == (True, ("a", "b"))
+    assert found.delivery.allow_path == ("a", "b")
     assert found.delivery.identity["GIT_AUTHOR_NAME"] == "Me"
     assert set(found.delivery.identity) == {
         f"GIT_{r}_{p}" for r in ("AUTHOR", "COMMITTER") for p in ("NAME", "EMAIL")
     }
-
-
-def test_only_a_local_repository_gets_a_branch_and_only_if_it_is_wanted() -> None:
-    assert not request(publish="patch").delivery.branch
-    remote = request("owner/name")
-    assert isinstance(remote.source, Remote)
-    assert not remote.delivery.branch
-    assert remote.verification is None
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ TinyBackspaceError                 70  never raised itself
 │   └── LimitReached
 │       └── Repetition                 it goes round in circles
 ├── ForgeError                     7   pull requests
+│   └── ForgeDenied                    the token is refused, or may not do what it is asked for
 ├── PolicyRefused                  8   the change may not leave; it is kept as a patch
 └── VerificationFailed             9   the change is offered as a draft
 
@@ -110,6 +111,10 @@ class Repetition(LimitReached):
 class ForgeError(TinyBackspaceError):
     exit_code = 7
     kind = "forge"
+
+
+class ForgeDenied(ForgeError):
+    kind = "forge_denied"
 
 
 class PolicyRefused(TinyBackspaceError):

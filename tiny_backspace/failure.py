@@ -92,6 +92,7 @@ def _written(crash: Callable[[BaseException], Path], error: BaseException) -> st
 def _totals(state: RunState, seconds: float) -> dict[str, Any]:
     saved = state.saved
     return {
+        "pr_url": saved.pr_url,
         "branch": saved.branch,
         "patch": saved.patch or None,  # an empty one: what was taken out is no change any more
         "cost_usd": state.cost_usd,
@@ -106,8 +107,11 @@ def _totals(state: RunState, seconds: float) -> dict[str, Any]:
 
 
 def _what_is_left(state: RunState) -> str:
+    if state.saved.pr_url:
+        return "The pull request was opened before that."
     if state.saved.branch:
-        return "The branch was made before that."
+        where = f"pushed to {state.saved.remote}" if state.saved.remote else "made"
+        return f"The branch {state.saved.branch} was {where} before that."
     if state.saved.patch:
         return "The work so far is in the patch; no branch was made."
     return "Nothing was changed outside the sandbox."

@@ -21,6 +21,7 @@ from tiny_backspace.bench import Bench, Turns
 from tiny_backspace.checks import Checks
 from tiny_backspace.conversation import Assistant, Message, Text, User
 from tiny_backspace.delivery import Delivery, Finding, deliver
+from tiny_backspace.destinations import Destination
 from tiny_backspace.errors import AgentError, ProviderError, SandboxError, TinyBackspaceError
 from tiny_backspace.events import (
     AgentThought,
@@ -35,7 +36,7 @@ from tiny_backspace.events import (
 from tiny_backspace.overlap import opened_early
 from tiny_backspace.providers.interface import Provider
 from tiny_backspace.repo.git import Git
-from tiny_backspace.repo.mirror import Base, Mirror, mirror_of
+from tiny_backspace.repo.mirror import Base, Mirror, using
 from tiny_backspace.repo.origin import (
     LocalRepository,
     local_base,
@@ -69,7 +70,9 @@ class Resumed:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the user asked for, understood. `base` is a branch, tag or commit; None is HEAD."""
+    """What the user asked for, understood. `base` is a branch, tag or commit; None is HEAD. `depth` is
+    how many commits of history come along; None is all.
+    """
 
     source: Source
     repo: str
@@ -80,6 +83,7 @@ class Request:
     limits: Limits
     command_timeout: float
     resumed: Resumed | None = None
+    depth: int | None = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +91,15 @@ class Parts:
     """What the pipeline works with. `folder` is the run's own, `cache` every run's; `so_far` folds its records."""
 
     open_sandbox: Callable[[Emit], AbstractContextManager[Sandbox]]
+    located: Callable[[Remote], Remote]
+    destination: Callable[[LocalRepository | Remote], Destination]
     provider: Provider
     agents: tuple[str, ...]
     notes: tuple[str, ...]
     git: Git
     folder: Path
     cache: Path
+    cache_limit: int
     version: str
     so_far: Callable[[], RunState]
     journal: Journal
@@ -106,17 +113,21 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
         emit(AgentThought(step="provider_selection", message=note))
     with opened_early(parts.open_sandbox(emit), "open-sandbox") as opened:
         with timed("validation", emit):
-            origin, base, git = _resolve(request, parts.git, emit)
+            origin, base, git = _resolve(request, parts, emit)
+        destination = parts.destination(origin)
+        destination.check(base, request.delivery.branch)
         _begin_journal(request.resumed, parts.journal, base, emit)
         emit(StepStarted.at(Step.SANDBOX_INIT, "Initializing secure sandbox..."))
-        mirror = mirror_of(parts.cache, origin.url, git)
-        with timed("fetch", emit):
-            mirror.fetch(origin.url, base, emit)
-        with quarantine(parts.folder / "quarantine.git", mirror, base) as cage:
-            with timed("sandbox.wait", emit):
-                sandbox = opened()
-            finding = _inside(request, parts, sandbox, mirror, base, emit)
-            return deliver(request.delivery, origin, cage, finding, parts.so_far, emit)
+        with using(
+            parts.cache, origin.url, git, depth=request.depth, limit=parts.cache_limit
+        ) as mirror:
+            with timed("fetch", emit):
+                mirror.fetch(origin.url, base, emit)
+            with quarantine(parts.folder / "quarantine.git", mirror, base) as cage:
+                with timed("sandbox.wait", emit):
+                    sandbox = opened()
+                finding = _inside(request, parts, sandbox, mirror, base, emit)
+                return deliver(request.delivery, destination, cage, finding, parts.so_far, emit)
 
 
 def _begin_journal(resumed: Resumed | None, journal: Journal, base: Base, emit: Emit) -> None:
@@ -165,12 +176,14 @@ def _started(request: Request, parts: Parts) -> RunStarted:
     )
 
 
-def _resolve(request: Request, git: Git, emit: Emit) -> tuple[LocalRepository | Remote, Base, Git]:
+def _resolve(
+    request: Request, parts: Parts, emit: Emit
+) -> tuple[LocalRepository | Remote, Base, Git]:
     """Where the base is, which commit it is, and a git that may speak to that place."""
     again = request.resumed.base if request.resumed else None
     match request.source:
         case Local() as source:
-            repository = open_local(source, git)
+            repository = open_local(source, parts.git)
             base = again or local_base(repository, request.base)
             if changed := uncommitted(repository):
                 emit(
@@ -180,7 +193,9 @@ def _resolve(request: Request, git: Git, emit: Emit) -> tuple[LocalRepository | 
                     )
                 )
             return repository, base, repository.git
-        case Remote() as remote:
+        case Remote() as source:
+            remote = parts.located(source)
+            git = parts.git
             if remote.url.startswith("http://"):  # only on loopback, says the parser
                 git = replace(git, protocols=("http",))
             return remote, again or remote_base(remote, request.base, git), git

@@ -18,6 +18,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
 )
@@ -32,7 +33,33 @@ PROMPT_LIMIT = 100_000  # bytes
 
 # Settings that have a usual name of their own in the environment.
 _USUAL_NAMES = {"docker_host": "DOCKER_HOST"}
+_TOKENS = ("GITHUB_TOKEN", "GH_TOKEN", "GITHUB_PAT")
+_ADDRESS = re.compile(
+    r"(https://[a-z0-9.-]+|http://(127\.0\.0\.1|localhost|\[::1\]))(:[0-9]{1,5})?(/[\w./-]*)?",
+    re.IGNORECASE,
+)
 _SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|_PAT$", re.IGNORECASE)
+
+
+class GitHubSettings(BaseModel):
+    """`url` is where people and git go, `api_url` where programs do; another one than github.com is an
+    Enterprise Server. The token is never in the settings file.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = "https://github.com"
+    api_url: str = "https://api.github.com"
+    token: SecretStr | None = None
+
+    @field_validator("url", "api_url")
+    @classmethod
+    def _is_address(cls, value: str) -> str:
+        if not _ADDRESS.fullmatch(value):
+            raise ValueError(
+                "is no address such as https://github.example.org (plain http only on this machine)"
+            )
+        return value.rstrip("/")
 
 
 class Settings(BaseModel):
@@ -45,8 +72,18 @@ class Settings(BaseModel):
         dict[str, Entry], BeforeValidator(entries.merged), Field(validate_default=True)
     ] = {}
     cache: bool = False
-    publish: Literal["branch", "patch"] | None = None
+    publish: Literal["pr", "branch", "patch"] | None = None
+    dry_run: bool = False
+    branch: str | None = Field(None, max_length=200)
+    title: str | None = Field(None, max_length=256)
+    label: Names = ()
+    reviewer: Names = ()
+    assignee: Names = ()
+    draft: bool | None = None
     allow_path: Names = ()
+    github: GitHubSettings = GitHubSettings()
+    history: Literal["shallow", "full"] = "shallow"
+    mirror_limit: Size = 5 << 30
     verify: str | None = None
     verify_attempts: int = Field(2, ge=1, le=10)
     verify_timeout: Seconds = Field(600, le=7200)
@@ -68,8 +105,20 @@ class Settings(BaseModel):
 
     author_name: str = "Tiny Backspace"
     author_email: str = "tiny-backspace@localhost"
+    co_author: str | None = Field(None, pattern=r"^[^<>\x00-\x1f]+ <[^<>\s@]+@[^<>\s@]+>$")
 
     docker_host: str | None = None
+
+    @field_validator("branch")
+    @classmethod
+    def _is_branch(cls, value: str | None) -> str | None:
+        """What `git check-ref-format --branch` takes, and a little less."""
+        if value is not None and (
+            not re.fullmatch(r"[\w][\w./+@#=-]*", value)
+            or re.search(r"\.\.|//|/\.|\.lock(/|$)|[./]$|@\{", value)
+        ):
+            raise ValueError("is no name for a branch")
+        return value
 
     @field_validator("author_name", "author_email")
     @classmethod
@@ -146,7 +195,17 @@ def _with_variables(settings: Settings, variables: Mapping[str, str]) -> Setting
             found[name] = Entry.model_validate(fields)
         except ValidationError:  # what the file has was validated: it is the variable
             raise UsageError(f"{entry.base_url_variable}: that is no http address") from None
-    return settings.model_copy(update={"providers": found})
+    github = settings.github.model_dump()
+    for field, usual in (("url", "GITHUB_SERVER_URL"), ("api_url", "GITHUB_API_URL")):
+        own = f"GITHUB_{field.upper()}"
+        github[field] = variables.get(PREFIX + own) or variables.get(usual) or github[field]
+    github["token"] = next(filter(None, (_variable(name, variables) for name in _TOKENS)), None)
+    try:
+        return settings.model_copy(
+            update={"providers": found, "github": GitHubSettings.model_validate(github)}
+        )
+    except ValidationError:  # what the file has was validated: it is a variable
+        raise UsageError("GITHUB_SERVER_URL or GITHUB_API_URL: that is no https address") from None
 
 
 def _variable(name: str | None, variables: Mapping[str, str]) -> str | None:
@@ -162,13 +221,15 @@ def docker_host(environment: Mapping[str, str]) -> str | None:
 def secrets(environment: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
     """Values that must never be shown: our keys, and whatever the environment calls a secret."""
     ours = [e.key.get_secret_value() for e in settings.providers.values() if e.key is not None]
+    if settings.github.token is not None:
+        ours.append(settings.github.token.get_secret_value())
     theirs = [v for k, v in environment.items() if _SECRET_NAME.search(k)]
-    return tuple(v for v in (*ours, *theirs) if v)
+    return tuple(dict.fromkeys(v for v in (*ours, *theirs) if v))
 
 
 def _from_environment(environment: Mapping[str, str], origin: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
-    for field in Settings.model_fields.keys() - {"providers"}:
+    for field in Settings.model_fields.keys() - {"providers", "github"}:
         for name in (_USUAL_NAMES.get(field), PREFIX + field.upper()):
             if name and environment.get(name):
                 found[field] = (environment[name], f"{name} in {origin}")

@@ -18,6 +18,7 @@ from tiny_backspace.errors import UsageError
 from tiny_backspace.events import (
     Emit,
     Event,
+    HostCommand,
     Record,
     RunFailed,
     RunStarted,
@@ -25,6 +26,7 @@ from tiny_backspace.events import (
     ThoughtDelta,
 )
 from tiny_backspace.failure import concluded, crash_report
+from tiny_backspace.hosts import Host, credential, with_gh_token
 from tiny_backspace.providers.answering import answering
 from tiny_backspace.recorder import Recorder, Subscriber, Watcher
 from tiny_backspace.redact import Redact, redactor
@@ -92,7 +94,9 @@ def execute(
     start = monotonic()
     state_folder = private_dir(state_dir(environment))
     folded = Folded()
-    redact = redactor(secrets(environment, settings))
+    settings, asked_gh = _with_token(asked.repo, settings, environment)
+    token = credential(settings)
+    redact = redactor((*secrets(environment, settings), *(token.forms if token else ())))
     with ExitStack() as stack:
         stack.enter_context(hold(state_folder, run_id))
         history = stack.enter_context(History(state_folder / "history.db"))
@@ -109,6 +113,8 @@ def execute(
                 recorder(event)
 
         def pipeline() -> str:
+            if asked_gh is not None:
+                emit(asked_gh)
             request = understood(asked, settings, run_id, redact)
             task = Task(request.repo, asked.prompt, flags=asked.flags)
             journal = Turns(history.path, run_id, task)
@@ -128,6 +134,19 @@ def execute(
             crash=crash_report(state_folder, run_id, redact),
         )
     return code, folded.state
+
+
+def _with_token(
+    repo: str, settings: Settings, environment: Mapping[str, str]
+) -> tuple[Settings, HostCommand | None]:
+    """GitHub's own program is asked for a token only where one is of use."""
+    try:
+        local = isinstance(parse(repo, settings.github.url), Local)
+    except UsageError:  # an issue's address, or nothing at all, which is said later
+        local = False
+    if settings.publish == "patch" or (local and settings.publish != "pr"):
+        return settings, None
+    return with_gh_token(settings, environment)
 
 
 def _once_started(history: Subscriber) -> Subscriber:
@@ -154,7 +173,7 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
     Raises:
         UsageError: the repository or the prompt is not acceptable.
     """
-    source = parse(asked.repo)
+    source = parse(asked.repo, settings.github.url)
     size = len(asked.prompt.encode(errors="replace"))
     if not asked.prompt.strip():
         raise UsageError("the prompt is empty", hint='Say what to change: "fix the typo in …".')
@@ -181,10 +200,14 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
         delivery=Delivery(
             run_id=run_id,
             prompt=asked.prompt,
-            branch=isinstance(source, Local) and settings.publish != "patch",
             allow_path=settings.allow_path,
             identity=identity,
             redact=redact,
+            name=settings.branch,
+            title=settings.title,
+            draft=settings.draft,
+            labels=settings.label,
+            co_author=settings.co_author,
         ),
         limits=Limits(
             settings.max_turns,
@@ -195,6 +218,7 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
         ),
         command_timeout=settings.command_timeout,
         resumed=asked.resumed,
+        depth=None if settings.history == "full" else 1,
     )
 
 
@@ -213,15 +237,20 @@ def _parts(
     )
     folder = private_dir(state / "runs" / run_id)
     home = private_dir(folder / "home")
+    git = Git(environment=environment, home=home, emit=emit, credential=credential(settings))
+    host = Host(settings, git, emit)
     try:
         yield Parts(
             open_sandbox=_opener(settings, state, run_id),
+            located=host.located,
+            destination=host.destination,
             provider=chain.provider,
             agents=chain.agents,
             notes=chain.notes,
-            git=Git(environment=environment, home=home, emit=emit),
+            git=git,
             folder=folder,
             cache=cache,
+            cache_limit=settings.mirror_limit,
             version=__version__,
             so_far=so_far,
             journal=journal,

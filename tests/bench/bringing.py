@@ -13,6 +13,7 @@ from time import perf_counter
 from tests.bench.measuring import Row, interleaved, timed
 from tests.bench.place import Place, ignore
 from tiny_backspace.delivery import Delivery, Finding, deliver
+from tiny_backspace.destinations import UsersRepository
 from tiny_backspace.redact import redactor
 from tiny_backspace.repo.mirror import Base, Mirror, mirror_of
 from tiny_backspace.repo.origin import LocalRepository, local_base, open_local
@@ -85,13 +86,12 @@ class _Stage:
             delivery = Delivery(
                 run_id=f"{number:08x}",
                 prompt=f"change {number}",
-                branch=True,
                 allow_path=(),
                 identity=identity,
                 redact=redactor(()),
             )
             finding = Finding(patch, "Changed.", None)
-            deliver(delivery, self.origin, cage, finding, RunState, ignore)
+            deliver(delivery, UsersRepository(self.origin), cage, finding, RunState, ignore)
         took = perf_counter() - start
         assert patch.size
         return took

@@ -195,7 +195,7 @@ def test_a_remote_repository_ends_as_a_patch_and_a_text(
 
     closing = done.lines[-1]
     assert (done.exit_code, closing["branch"]) == (0, None)
-    assert any("Nothing was pushed" in w["message"] for w in done.of("warning"))
+    assert any("the change will be a patch" in w["message"] for w in done.of("warning"))
     git(repository, "apply", "--check", closing["patch"])
     text = Path(closing["patch"]).with_name("pull-request.md").read_text()
     assert "No model was used" in text

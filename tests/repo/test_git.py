@@ -171,6 +171,12 @@ def test_a_failure_is_a_value_for_run_and_a_sentence_for_must(tmp_path: Path) ->
         ours.must("rev-parse", "HEAD", doing="looking")
 
 
+def test_a_complaint_is_one_line_without_control_sequences(tmp_path: Path) -> None:
+    said = host_git(tmp_path).run(*shell("printf 'a\\033[31mb\\n\\nc' >&2; exit 1"))
+
+    assert said.complaint == "ab c"
+
+
 def test_without_git_there_is_a_sentence_that_says_so(tmp_path: Path) -> None:
     with pytest.raises(RepoError, match="git cannot be started") as raised:
         host_git(tmp_path, environment={"PATH": str(tmp_path)}).run("version")

@@ -15,8 +15,8 @@ from tests.fakes import FakeSandbox
 from tests.program import git, make_repository, snapshot
 from tests.repo.hostgit import checked_out, host_git, mirrored, opened, quiet
 from tiny_backspace.errors import RepoError, SandboxError
-from tiny_backspace.events import Event, GitOperation, HostCommand, ThoughtDelta
-from tiny_backspace.repo.mirror import Base, mirror_of
+from tiny_backspace.events import Event, GitOperation, HostCommand, ThoughtDelta, Warned
+from tiny_backspace.repo.mirror import Base, Mirror, mirror_of
 from tiny_backspace.repo.origin import local_base
 from tiny_backspace.sandbox.interface import ExecResult
 
@@ -196,3 +196,151 @@ def test_the_name_of_a_cache_tells_nothing_and_leads_nowhere_else(tmp_path: Path
     assert len(set(paths)) == 3
     assert {path.parent for path in paths} == {tmp_path / "mirrors"}
     assert all(path.stem.isalnum() for path in paths)
+
+
+def fetched(
+    repository: Path, folder: Path, depth: int | None = 1
+) -> tuple[Mirror, Base, list[Event | ThoughtDelta]]:
+    events: list[Event | ThoughtDelta] = []
+    local = opened(repository, folder)
+    base = local_base(local, None)
+    mirror = mirror_of(folder / "cache", local.url, local.git, depth)
+    mirror.fetch(local.url, base, events.append)
+    return mirror, base, events
+
+
+def objects(pack: Path) -> int:
+    """How many it holds, by its header."""
+    return int.from_bytes(pack.read_bytes()[8:12])
+
+
+def warned(events: list[Event | ThoughtDelta]) -> list[str]:
+    return [event.message for event in events if isinstance(event, Warned)]
+
+
+def test_the_full_history_comes_in_where_it_is_wanted_and_next_time_only_what_is_new(
+    repository: Path, tmp_path: Path
+) -> None:
+    for n in range(5):
+        commit(repository, f"{n}\n")
+    mirror, base, events = fetched(repository, tmp_path, None)
+    (first,) = mirror.path.glob("objects/pack/*.pack")
+    assert objects(first) == 6 * 3 + 2  # a commit, a tree, a file each; and the folder
+    shas = [base.sha, commit(repository, "new\n")]
+
+    again, new, _ = fetched(repository, tmp_path, None)
+
+    (second,) = set(again.path.glob("objects/pack/*.pack")) - {first}
+    assert objects(second) == 3
+    sandbox = checked_out(again, new, tmp_path / "w")
+    log = git(sandbox.folder, "log", "--format=%H").splitlines()
+    assert log == git(repository, "log", "--format=%H").splitlines()
+    assert log[:2] == shas[::-1]
+    assert "grafted" not in git(sandbox.folder, "log", "-1", "--format=%D")
+    assert [e.command for e in events if isinstance(e, GitOperation)] == [
+        f"git fetch --update-shallow {repository / '.git'} {base.sha}"
+    ]
+
+
+def test_whoever_wants_no_history_is_not_given_anothers(repository: Path, tmp_path: Path) -> None:
+    commit(repository, "second")
+    full, _, _ = fetched(repository, tmp_path, None)
+    two, _, _ = fetched(repository, tmp_path, 2)
+    one, base, _ = fetched(repository, tmp_path, 1)
+
+    assert one.path == mirror_of(tmp_path / "cache", str(repository / ".git"), one.git).path
+    assert len({full.path, two.path, one.path}) == 3
+    assert one.git.run("rev-list", base.sha, git_dir=one.path).text == base.sha
+
+
+def test_all_the_history_of_a_shallow_repository_is_what_it_has(
+    repository: Path, tmp_path: Path
+) -> None:
+    commit(repository, "second")
+    git(repository, "clone", "-q", "--depth=1", f"file://{repository}", str(tmp_path / "shallow"))
+
+    mirror, base, _ = fetched(tmp_path / "shallow", tmp_path, None)
+
+    assert checked_out(mirror, base, tmp_path / "w").read("a.txt") == b"second"
+
+
+@pytest.mark.parametrize("kind", ["pack", "idx"])
+@pytest.mark.parametrize("new_base", [True, False])
+def test_a_pack_that_was_cut_off_is_seen_and_fetched_anew_once(
+    repository: Path, tmp_path: Path, kind: str, new_base: bool
+) -> None:
+    mirror, _, _ = fetched(repository, tmp_path)
+    (damaged,) = mirror.path.glob(f"objects/pack/*.{kind}")
+    damaged.chmod(0o600)
+    os.truncate(damaged, damaged.stat().st_size // 2)
+    if new_base:
+        commit(repository, "second\n")
+
+    mirror, base, events = fetched(repository, tmp_path)
+
+    assert len(warned(events)) == 1
+    assert "damaged (pack-" in warned(events)[0]
+    sandbox = checked_out(mirror, base, tmp_path / "w")
+    assert sandbox.read("a.txt") == (repository / "a.txt").read_bytes()
+    assert mirror.git.run("fsck", "--strict", git_dir=mirror.path).ok
+    assert warned(fetched(repository, tmp_path)[2]) == []
+
+
+def test_a_commit_that_cannot_be_read_any_more_is_found_when_the_next_fetch_fails(
+    repository: Path, tmp_path: Path
+) -> None:
+    mirror, first, _ = fetched(repository, tmp_path, None)
+    (pack,) = mirror.path.glob("objects/pack/*.pack")
+    pack.chmod(0o600)
+    data = bytearray(pack.read_bytes())
+    data[12:40] = bytes(28)  # the first object: its checksums at the end are as they were
+    pack.write_bytes(data)
+    commit(repository, "second\n")
+
+    mirror, base, events = fetched(repository, tmp_path, None)
+
+    assert len(warned(events)) == 1
+    assert mirror.git.run("fsck", "--strict", git_dir=mirror.path).ok
+    assert mirror.git.run("cat-file", "-e", first.sha, git_dir=mirror.path).ok
+    assert base.sha == git(repository, "rev-parse", "HEAD")
+
+
+def test_a_reference_that_a_power_cut_emptied_is_not_believed(
+    repository: Path, tmp_path: Path
+) -> None:
+    mirror, base, _ = fetched(repository, tmp_path)
+    (mirror.path / "refs/tiny-backspace" / base.sha).write_bytes(b"")
+
+    mirror, base, _ = fetched(repository, tmp_path)
+
+    assert mirror.git.run("rev-parse", f"refs/tiny-backspace/{base.sha}", git_dir=mirror.path).ok
+
+
+def test_locks_and_pieces_of_a_fetch_that_was_killed_are_no_obstacle(
+    repository: Path, tmp_path: Path
+) -> None:
+    mirror, _, _ = fetched(repository, tmp_path)
+    new = commit(repository, "second\n")
+    left = [
+        mirror.path / name
+        for name in ("shallow.lock", f"refs/tiny-backspace/{new}.lock", "objects/pack/tmp_pack_x")
+    ]
+    for path in left:
+        path.write_bytes(b"half")
+
+    _, base, events = fetched(repository, tmp_path)
+
+    assert base.sha == new
+    assert not any(path.exists() for path in left)
+    assert warned(events) == []
+
+
+def test_what_the_other_side_refuses_is_no_damage(repository: Path, tmp_path: Path) -> None:
+    mirror, _, events = fetched(repository, tmp_path)
+    before = snapshot(mirror.path)
+
+    with pytest.raises(RepoError, match="could not be fetched"):
+        mirror.fetch(str(repository / ".git"), Base("a" * 40, None), events.append)
+
+    assert warned(events) == []
+    assert snapshot(mirror.path) == before

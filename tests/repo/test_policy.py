@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import unicodedata
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from random import Random
+from typing import get_args
 
 import pytest
 from hypothesis import given
@@ -14,8 +17,9 @@ from hypothesis import strategies as st
 from tiny_backspace.errors import RepoError
 from tiny_backspace.events import PolicyDecided
 from tiny_backspace.repo.difference import Change, FileLines, parse_numstat, parse_raw
+from tiny_backspace.repo.lines import Added
 from tiny_backspace.repo.paths import DEEPEST, LONGEST, matches, shown
-from tiny_backspace.repo.policy import Decision, Limits, judge
+from tiny_backspace.repo.policy import Decision, Limits, Rule, judge
 
 NOTHING, OLD, NEW = "0" * 40, "a" * 40, "b" * 40
 
@@ -39,6 +43,8 @@ def judged(
     links: Mapping[str, bytes] | None = None,
     existing: Collection[bytes] = (),
     lines: int = 1,
+    new: Sequence[Added] = (),
+    ignored: Collection[bytes] = (),
     allow: Sequence[str] = (),
 ) -> tuple[Decision, ...]:
     return judge(
@@ -47,6 +53,8 @@ def judged(
         links=links or {},
         existing=existing,
         lines=lines,
+        added=new,
+        ignored=ignored,
         allow=allow,
     )
 
@@ -80,8 +88,12 @@ def test_a_decision_is_told_as_an_event() -> None:
         ".github/workflows/deep/er/ci.yml",
         ".GitHub/Workflows/ci.yml",
         ".github/actions/build/action.yml",
-        ".github",
-        ".github/workflows",
+        *(".github", ".github/workflows", ".gitea", ".forgejo", ".gitea/workflows/ci.yml"),
+        *(
+            ".forgejo/workflows/ci.yml",
+            ".forgejo/actions/x/action.yml",
+            ".gitea/actions/x/action.yml",
+        ),
     ],
 )
 def test_workflows_are_refused_unless_allowed(path: str) -> None:
@@ -108,11 +120,56 @@ def test_a_workflow_may_be_neither_deleted_nor_moved_away() -> None:
         *(".husky/pre-commit", "AGENTS.md", "pkg/CLAUDE.md", "agents.md", "package.json"),
         *("web/package-lock.json", "yarn.lock", "pnpm-lock.yaml", "pyproject.toml", "setup.py"),
         *("requirements-dev.txt", "uv.lock", "Cargo.toml", "build.rs", "go.sum", "Gemfile.lock"),
+        *("ci/.gitlab-ci.yml", ".travis.yaml", ".drone.jsonnet", ".appveyor.yml", "x/action.yml"),
+        *(".azure-pipelines/a.yml", "buildspec.yml", ".zuul.d/x.yaml", ".ci/run", "renovate.json"),
+        *(
+            ".zed/tasks.json",
+            ".nvim.lua",
+            "lefthook.yaml",
+            ".lefthook/x",
+            ".gitpod.yml",
+            "mise.toml",
+        ),
+        *(".windsurf/rules/x", ".codex/config.toml", ".gemini/settings.json", "opencode.json"),
+        *(
+            ".roo/rules",
+            ".kiro/x",
+            "AGENT.md",
+            ".agents/skills/x/SKILL.md",
+            "a/copilot-instructions.md",
+        ),
+        *("sitecustomize.py", "x.pth", "build.gradle.kts", "gradlew", "pom.xml", "flake.nix"),
     ],
 )
 def test_what_ci_editors_agents_and_installers_obey_is_flagged(path: str) -> None:
     assert verdicts(*judged(modified(path))) == [("protected-path", "flag")]
     assert verdicts(*judged(modified(path), allow=["**"])) == [("protected-path", "allow")]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(".gitmodules::$DATA", ".gitmodules .", "gitmod~1", "GITMOD~4", "gi7eba~1", "gi7eb~10"),
+        *(
+            ".git\u200dmodules",
+            ".GitModules",
+            "GITATT~1",
+            "gi7d29~1",
+            ".gitattributes:x",
+            "a/gitatt~2",
+        ),
+        "\N{FULLWIDTH FULL STOP}gitmodules",
+    ],
+)
+def test_every_disguise_of_gits_own_files_is_flagged(path: str) -> None:
+    assert ("protected-path", "flag") in verdicts(*judged(modified(path)))
+
+
+@pytest.mark.parametrize(
+    "path", ["gitmod", "gitmod~", "gi7eba~10", "gi8eba~1", "modules~1", "git:x"]
+)
+def test_names_near_gits_own_files_are_not_protected(path: str) -> None:
+    assert judged(modified(path)) == ()
 
 
 @pytest.mark.parametrize("path", ["workflows/ci.yml", "docs/github/workflows/x", "package.json.md"])
@@ -275,6 +332,150 @@ def test_a_blob_as_large_as_the_limit_passes_and_one_byte_more_does_not() -> Non
 def test_a_blob_of_unknown_size_is_refused_unless_its_content_is_the_old_one() -> None:
     assert verdicts(*judged(modified("x"), sizes={})) == [("blob-too-large", "refuse")]
     assert judged(Change("100644", "100755", OLD, OLD, "M", b"x"), sizes={}) == ()
+
+
+TOKEN = "ghp_" + "".join(Random(7).choices("abcdefghijkmnopqrstuvwxyz234567", k=36))
+
+
+def new_lines(*texts: str, path: str = "a.py", moved: bool = False) -> list[Added]:
+    return [Added(path.encode(), n, t.encode(), moved) for n, t in enumerate(texts, start=1)]
+
+
+def test_a_secret_is_refused_with_its_lines_and_without_its_value() -> None:
+    (one,) = judged(modified("a.py"), new=new_lines("x", TOKEN))
+    (many,) = judged(modified("a.py"), new=new_lines(*[TOKEN] * 8))
+
+    assert (one.rule, one.decision, one.path) == ("secret", "refuse", "a.py")
+    assert one.message == "Line 2 holds a GitHub token."
+    assert many.message == "Lines 1, 2, 3 and 5 more hold a GitHub token."
+
+
+def test_what_only_looks_like_a_secret_is_flagged_and_a_placeholder_is_neither() -> None:
+    guess = f'token = "{TOKEN[4:]}"'
+
+    assert verdicts(*judged(modified("a.py"), new=new_lines(guess))) == [("secret", "flag")]
+    assert judged(modified("a.py"), new=new_lines('token = "<your token>"', TOKEN[:20])) == ()
+
+
+def test_no_glob_lets_a_secret_through() -> None:
+    found = judged(modified("a.py"), new=new_lines(TOKEN), allow=["**"])
+
+    assert verdicts(*found) == [("secret", "refuse")]
+
+
+CONFLICT = ("<<<<<<< HEAD", "ours", "=======", "theirs", ">>>>>>> branch")
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [CONFLICT, ("<<<<<<<", "||||||| base", "=======", ">>>>>>>"), (">>>>>>> b", "<<<<<<< a")],
+)
+def test_a_conflict_that_begins_and_ends_is_refused(texts: tuple[str, ...]) -> None:
+    (found,) = judged(modified("a.py"), new=new_lines("plain", *texts))
+
+    assert (found.rule, found.decision, found.path) == ("conflict-marker", "refuse", "a.py")
+    assert "from line 2 on" in found.message
+
+
+@pytest.mark.parametrize("mark", ["<<<<<<< HEAD", ">>>>>>> branch", "||||||| base"])
+def test_half_a_conflict_is_flagged(mark: str) -> None:
+    found = judged(modified("a.py"), new=new_lines("=======", mark))
+
+    assert verdicts(*found) == [("conflict-marker", "flag")]
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        *(("Title", "======="), ("======= x",), ("<<<<<< a", ">>>>>> b"), (" <<<<<<< a", " >>>>>>> b")),
+        *(("<<<<<<<< a", ">>>>>>>> b"), ("<<<<<<<a", ">>>>>>>b"), ("|||||||x",), ("x <<<<<<< a",)),
+    ],
+)  # fmt: skip
+def test_headings_and_what_is_no_mark_are_nothing(texts: tuple[str, ...]) -> None:
+    assert judged(modified("a.md"), new=new_lines(*texts)) == ()
+
+
+def test_marks_in_two_files_are_no_conflict_and_moved_ones_were_there_before() -> None:
+    apart = new_lines(CONFLICT[0], path="a") + new_lines(CONFLICT[4], path="b")
+
+    assert [d.decision for d in judged(modified("a"), modified("b"), new=apart)] == ["flag", "flag"]
+    assert judged(modified("a"), new=new_lines(*CONFLICT, moved=True)) == ()
+
+
+def test_a_new_file_that_the_base_ignores_is_flagged() -> None:
+    ignored = [b"out/a", b"out/b", b"local.cfg"]
+
+    found = judged(added("out/a"), added("local.cfg"), added("b.py"), ignored=ignored)
+
+    assert [(d.rule, d.path, d.decision) for d in found] == [
+        ("ignored-file", "local.cfg", "flag"),
+        ("ignored-file", "out/a", "flag"),
+    ]
+    assert judged(modified("out/a"), deleted("local.cfg"), ignored=ignored) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("web/node_modules/x/index.js", "web/node_modules"),
+        ("a/__pycache__/b.cpython-311.pyc", "a/__pycache__"),
+        *((".venv/bin/python", ".venv"), ("dist/x.whl", "dist"), ("target/debug/x", "target")),
+        *(("x.egg-info/PKG-INFO", "x.egg-info"), ("htmlcov/index.html", "htmlcov")),
+        *((p, p) for p in ("a.pyc", "b/A.class", ".DS_Store", ".coverage", "x/y.orig", "a.py~")),
+    ],
+)
+def test_what_tools_make_is_flagged_when_it_is_new(path: str, told: str) -> None:
+    (found,) = judged(added(path), existing=[path.encode()])
+
+    assert (found.rule, found.path, found.decision) == ("build-junk", told, "flag")
+    assert judged(modified(path), deleted(path)) == ()
+
+
+@pytest.mark.parametrize(
+    "path", ["dist", "src/distance/x", "targets/x", "a.pycx", "node_modules.md"]
+)
+def test_what_only_sounds_like_build_output_is_not(path: str) -> None:
+    assert judged(added(path)) == ()
+
+
+def test_a_folder_of_junk_is_told_once_and_ignored_junk_by_the_ignore_rule() -> None:
+    files = [f"node_modules/{n}" for n in range(20)]
+    (found,) = judged(*map(added, files))
+    (other,) = judged(*map(added, files), ignored=[f.encode() for f in files])
+
+    assert (found.rule, found.path) == ("build-junk", "node_modules")
+    assert found.message.startswith("20 new files")
+    assert (other.rule, other.path) == ("ignored-file", "node_modules")
+
+
+def test_a_folder_that_the_repository_keeps_is_no_junk() -> None:
+    assert judged(added("dist/new.js"), existing=[b"dist/new.js", b"dist/index.js"]) == ()
+
+
+BREAKING: Mapping[Rule, tuple[Decision, ...]] = {
+    "protected-path": judged(added(".github/workflows/x.yml")),
+    "git-dir": judged(added(".git/config")),
+    "symlink-escape": judged(added("a", "120000"), links={NEW: b"/etc/passwd"}),
+    "submodule": judged(added("lib", "160000")),
+    "file-mode": judged(added("x", "100777")),
+    "path-name": judged(added("-rf")),
+    "case-collision": judged(added("A"), existing=[b"A", b"a"]),
+    "too-many-files": judged(*(modified(f"f{n}") for n in range(101))),
+    "too-many-lines": judged(modified("x"), lines=10_001),
+    "blob-too-large": judged(added("x"), sizes={NEW: Limits().blob_bytes + 1}),
+    "secret": judged(modified("a.py"), new=new_lines(TOKEN)),
+    "conflict-marker": judged(modified("a.py"), new=new_lines(*CONFLICT)),
+    "ignored-file": judged(added("x.log"), ignored=[b"x.log"]),
+    "build-junk": judged(added("node_modules/x")),
+}
+
+
+def test_every_rule_can_be_broken_and_is_documented_in_the_order_of_the_code() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "policy.md").read_text("utf-8")
+    documented = re.findall(r"^\| `([a-z-]+)` \| (?:refuse|flag)", table, re.MULTILINE)
+
+    assert list(dict.fromkeys(documented)) == list(BREAKING) == list(get_args(Rule))
+    assert all({d.rule for d in found} == {rule} for rule, found in BREAKING.items())
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A real git server on this machine: the bare repositories of a folder over smart HTTP.
 
 `git http-backend` answers, as behind any web server; fetching, pushing and protocol v2 work.
+What can go wrong on the way there and back: git_faults.py.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote
 
 from typing_extensions import override
+
+from tests.servers.git_faults import Cut, Decide, Held, Moved, Words, no_fault
 
 _PIECE = 1 << 16
 _IDLE = 30  # seconds until a client that says nothing is left
@@ -42,9 +46,18 @@ class GitServer:
 
 
 @contextmanager
-def git_server(folder: Path, *, token: str | None = None) -> Generator[GitServer]:
-    """Serve until the block ends. With a token everything needs it as Basic auth's password."""
-    http = _Server(folder, token)
+def git_server(
+    folder: Path,
+    *,
+    token: str | None = None,
+    reader: str | None = None,
+    fault: Decide = no_fault,
+) -> Generator[GitServer]:
+    """Serve until the block ends. With a token everything needs it as Basic auth's password.
+
+    The token `reader` may fetch, but not push.
+    """
+    http = _Server(folder, token, reader, fault)
     serving = threading.Thread(target=http.serve_forever, args=(0.02,), name="git-http")
     serving.start()
     try:
@@ -60,10 +73,12 @@ class _Server(ThreadingHTTPServer):
         False  # closing waits for the requests under way, so that no git is left behind
     )
 
-    def __init__(self, folder: Path, token: str | None) -> None:
+    def __init__(self, folder: Path, token: str | None, reader: str | None, fault: Decide) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.folder = folder
         self.token = token
+        self.reader = reader
+        self.fault = fault
         self.seen = GitServer(f"http://127.0.0.1:{self.server_port}")
 
 
@@ -87,43 +102,71 @@ class _Handler(BaseHTTPRequestHandler):
         authorization = self.headers.get("Authorization")
         self.server.seen.asked.append(Asked(self.command, self.path, authorization is not None))
         try:
-            if not self._may_enter(authorization):
-                self._refuse(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": 'Basic realm="git"'})
-            elif "Transfer-Encoding" in self.headers:
-                self._refuse(HTTPStatus.LENGTH_REQUIRED, {})
-            else:
-                self._run_backend()
+            match self.server.fault(self.command, self.path):
+                case Cut(done=True):
+                    body, self.wfile = self._body(), BytesIO()
+                    self._serve(authorization, body)
+                case Cut(read=size):
+                    self.rfile.read(size)
+                case Held() as held:
+                    held.reached.set()
+                    held.go_on.wait(_IDLE)
+                    self._serve(authorization, self._body())
+                case Moved(url):
+                    self._body()
+                    self._refuse(HTTPStatus.FOUND, {"Location": url + self.path})
+                case Words(status, text):
+                    self._body()
+                    self._refuse(HTTPStatus(status), {"Content-Type": "text/plain"}, text)
+                case None:
+                    self._serve(authorization, self._body())
         except (BrokenPipeError, ConnectionResetError, TimeoutError):
             pass  # the client has gone; some tests make it go
 
-    def _may_enter(self, authorization: str | None) -> bool:
-        if self.server.token is None:
-            return True
+    def _serve(self, authorization: str | None, body: bytes) -> None:
+        known = self._password(authorization)
+        free = self.server.token is None and self.server.reader is None
+        if not free and (known is None or known not in {self.server.token, self.server.reader}):
+            self._refuse(HTTPStatus.UNAUTHORIZED, {"WWW-Authenticate": 'Basic realm="git"'})
+        elif not free and known == self.server.reader and "git-receive-pack" in self.path:
+            denied = "Write access to repository not granted.\n"
+            self._refuse(HTTPStatus.FORBIDDEN, {"Content-Type": "text/plain"}, denied)
+        else:
+            self._run_backend(body)
+
+    def _password(self, authorization: str | None) -> str | None:
         scheme, _, value = (authorization or "").partition(" ")
         if scheme.lower() != "basic":
-            return False
+            return None
         try:
-            user_and_password = base64.b64decode(value, validate=True)
+            return base64.b64decode(value, validate=True).partition(b":")[2].decode()
         except ValueError:
-            return False
-        return user_and_password.partition(b":")[2] == self.server.token.encode()
+            return None
 
-    def _refuse(self, status: HTTPStatus, headers: dict[str, str]) -> None:
-        self.rfile.read(self._length())
+    def _refuse(self, status: HTTPStatus, headers: dict[str, str], text: str = "") -> None:
         self.send_response(status)
-        for name, value in {**headers, "Content-Length": "0", "Connection": "close"}.items():
+        length = str(len(text.encode()))
+        for name, value in {**headers, "Content-Length": length, "Connection": "close"}.items():
             self.send_header(name, value)
         self.end_headers()
+        self.wfile.write(text.encode())
 
-    def _length(self) -> int:
-        return int(self.headers.get("Content-Length") or 0)
+    def _body(self) -> bytes:
+        """The request's, also of a client that does not know its length: a large push comes in chunks."""
+        if "Transfer-Encoding" not in self.headers:
+            return self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b""
+        while size := int(self.rfile.readline(), 16):
+            body += self.rfile.read(size)
+            self.rfile.readline()
+        self.rfile.readline()
+        return body
 
-    def _run_backend(self) -> None:
+    def _run_backend(self, body: bytes) -> None:
         """The request in by the CGI variables and stdin, the answer out from stdout."""
-        body = self.rfile.read(self._length())
         with subprocess.Popen(
             ["git", "http-backend"],
-            env=self._variables(),
+            env=self._variables(len(body)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -140,7 +183,7 @@ class _Handler(BaseHTTPRequestHandler):
             finally:
                 feeding.join()
 
-    def _variables(self) -> dict[str, str]:
+    def _variables(self, length: int) -> dict[str, str]:
         path, _, query = self.path.partition("?")
         return {
             "PATH": os.environ["PATH"],
@@ -157,7 +200,7 @@ class _Handler(BaseHTTPRequestHandler):
             "QUERY_STRING": query,
             "REMOTE_ADDR": self.client_address[0],
             "CONTENT_TYPE": self.headers.get("Content-Type", ""),
-            "CONTENT_LENGTH": self.headers.get("Content-Length", ""),
+            "CONTENT_LENGTH": str(length) if self.command == "POST" else "",
             "HTTP_CONTENT_ENCODING": self.headers.get("Content-Encoding", ""),
         }
 

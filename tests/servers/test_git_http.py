@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import gzip
+import os
 import subprocess
+import threading
 from http.client import HTTPConnection
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
 
-from tests.servers.git_http import git_server
+from tests.servers.git_faults import Cut, Fault, Held, Moved, Words, either, hook, on
+from tests.servers.git_http import GitServer, git_server
 
 TOKEN = "open-sesame"
 ENVIRONMENT = {
@@ -129,3 +132,93 @@ def test_when_the_block_ends_nobody_listens(folder: Path) -> None:
     connection = HTTPConnection(urlsplit(server.url).netloc)
     with pytest.raises(ConnectionRefusedError):
         connection.connect()
+
+
+def push(folder: Path, server: GitServer, tmp_path: Path, *options: str) -> tuple[int, str]:
+    """A new branch from a fresh clone: the exit code and what git complained of."""
+    clone = tmp_path / "clone"
+    git("clone", "-q", folder / "owner/name.git", clone)
+    git("-C", clone, "commit", "-q", "--allow-empty", "-m", "Second")
+    url = f"{server.url}/owner/name.git"
+    done = git("-C", clone, *options, "push", url, "HEAD:refs/heads/new", check=False)
+    return done.returncode, done.stderr
+
+
+def has_new(folder: Path) -> bool:
+    refs = git("-C", folder / "owner/name.git", "for-each-ref", "--format=%(refname)").stdout
+    return "refs/heads/new" in refs.split()
+
+
+def test_a_token_for_reading_fetches_and_does_not_push(folder: Path, tmp_path: Path) -> None:
+    with git_server(folder, token=TOKEN, reader="read") as server:
+        url = f"{server.url}/owner/name.git"
+        git("-c", authorized("read"), "ls-remote", url)
+        code, said = push(folder, server, tmp_path, "-c", authorized("read"))
+        none = git("ls-remote", url, check=False)
+    assert code == 128
+    assert "remote: Write access to repository not granted." in said
+    assert "returned error: 403" in said
+    assert "could not read Username" in none.stderr
+    assert not has_new(folder)
+
+
+@pytest.mark.parametrize(
+    ("fault", "arrives", "says"),
+    [
+        (Cut(done=False), False, "hung up"),
+        (Cut(done=False, read=50), False, "hung up"),
+        (Cut(done=True), True, "hung up"),
+        (Words(500, "a bad day"), False, "500"),
+        (Moved("http://127.0.0.1:1"), False, "302"),
+    ],
+)
+def test_a_fault_happens_once_and_only_where_it_is_wanted(
+    folder: Path, tmp_path: Path, fault: Fault, arrives: bool, says: str
+) -> None:
+    options = ("-c", "http.followRedirects=false")
+    with git_server(folder, fault=on("POST", "git-receive-pack", fault)) as server:
+        code, said = push(folder, server, tmp_path, *options)
+        assert code != 0
+        assert says in said
+        assert has_new(folder) == arrives
+        url = f"{server.url}/owner/name.git"
+        git("-C", tmp_path / "clone", *options, "push", "-q", url, "HEAD:refs/heads/new")
+    assert has_new(folder)
+
+
+def test_a_request_is_held_until_it_may_go_on(folder: Path, tmp_path: Path) -> None:
+    held = Held()
+    faults = either(on("POST", "elsewhere", Words(500)), on("POST", "git-receive-pack", held))
+    with git_server(folder, fault=faults) as server:
+        results: list[tuple[int, str]] = []
+        pushing = threading.Thread(target=lambda: results.append(push(folder, server, tmp_path)))
+        pushing.start()
+        assert held.reached.wait(20)
+        assert not has_new(folder)
+        held.go_on.set()
+        pushing.join()
+    assert results[0][0] == 0
+    assert has_new(folder)
+
+
+def test_a_hook_has_the_last_word(folder: Path, tmp_path: Path) -> None:
+    hook(folder / "owner/name.git", "pre-receive", "echo not on my watch >&2; exit 1")
+    with git_server(folder) as server:
+        code, said = push(folder, server, tmp_path)
+    assert code == 1
+    assert "remote: not on my watch" in said
+    assert not has_new(folder)
+
+
+def test_a_push_too_large_for_one_piece_arrives(folder: Path, tmp_path: Path) -> None:
+    clone, data = tmp_path / "large", os.urandom(3 << 20)
+    git("clone", "-q", folder / "owner/name.git", clone)
+    (clone / "large.bin").write_bytes(data)
+    git("-C", clone, "add", ".")
+    git("-C", clone, "commit", "-q", "-m", "Large")
+    with git_server(folder) as server:
+        url = f"{server.url}/owner/name.git"
+        git("-C", clone, "push", "-q", url, "HEAD:refs/heads/new")
+    assert has_new(folder)
+    size = git("-C", folder / "owner/name.git", "cat-file", "-s", "new:large.bin").stdout
+    assert int(size) == len(data)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -19,8 +20,6 @@ from tiny_backspace.cli.signals import stopping
 from tiny_backspace.errors import UsageError
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tiny_backspace.recorder import Subscriber, Watcher
     from tiny_backspace.run import Resumed
     from tiny_backspace.views.state import RunState
@@ -70,7 +69,10 @@ def launch(wanted: Launch) -> None:
                 signals.hold,
             )
         if wanted.output is not Output.JSONL:
-            _say_result(state)
+            if effective.dry_run:
+                _show_proposal(state)
+            else:
+                _say_result(state)
         if wanted.quiet and wanted.output is not Output.JSONL:
             _say_rest(state)
     if code:
@@ -112,12 +114,12 @@ def _views(
 
 
 def _say_result(state: RunState) -> None:
-    """The branch, or else the patch: what a script wants to go on with.
+    """The pull request's address, or the branch, or the patch: what a script wants to go on with.
 
     Raises:
         UsageError: nobody can be told; the work is where it says.
     """
-    result = state.saved.branch or state.saved.patch
+    result = state.saved.pr_url or state.saved.branch or state.saved.patch
     if result is None:
         return
     try:
@@ -130,6 +132,15 @@ def _say_result(state: RunState) -> None:
         raise UsageError(
             f"standard output cannot be written: {error.strerror}", hint=f"The result is {result}"
         ) from error
+
+
+def _show_proposal(state: RunState) -> None:
+    """The pull request as it would be, and its diff."""
+    from tiny_backspace.redact import clean
+
+    for name in (state.saved.pull_request_text, state.saved.patch):
+        if name is not None:
+            typer.echo(clean(Path(name).read_bytes().decode(errors="replace")))
 
 
 def _say_rest(state: RunState) -> None:

@@ -30,9 +30,43 @@ Base: TypeAlias = Annotated[
 Publish: TypeAlias = Annotated[
     str | None,
     _option(
-        "branch: leave a branch (default for local repositories). patch: only a file.",
+        "pr: push and open a pull request (default for GitHub). branch: leave or push a branch (default for local repositories). patch: only a file.",
         _CHANGE,
-        metavar="branch|patch",
+        metavar="pr|branch|patch",
+    ),
+]
+DryRun: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--dry-run",
+        help="Do all but push: show the pull request and its diff.",
+        rich_help_panel=_CHANGE,
+        show_default=False,
+    ),
+]
+Branch: TypeAlias = Annotated[
+    str | None, _option("The branch's name (made from the prompt).", _CHANGE, metavar="NAME")
+]
+Title: TypeAlias = Annotated[
+    str | None, _option("The title of commit and pull request.", _CHANGE, metavar="TEXT")
+]
+Label: TypeAlias = Annotated[
+    list[str] | None, _option("Label it besides ours. Repeatable.", _CHANGE, metavar="NAME")
+]
+Reviewer: TypeAlias = Annotated[
+    list[str] | None,
+    _option("Ask this user, or org/team, for a review. Repeatable.", _CHANGE, metavar="USER"),
+]
+Assignee: TypeAlias = Annotated[
+    list[str] | None, _option("Assign it to this user. Repeatable.", _CHANGE, metavar="USER")
+]
+Draft: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--draft/--ready",
+        help="As a draft, or ready (a draft where work is left).",
+        rich_help_panel=_CHANGE,
+        show_default=False,
     ),
 ]
 AllowPath: TypeAlias = Annotated[
@@ -73,7 +107,7 @@ MaxTokens: TypeAlias = Annotated[
     int | None, _option("Tokens read and written at most [10000000].", _AGENT, metavar="N")
 ]
 Timeout: TypeAlias = Annotated[
-    str | None, _option("Time for the whole run [30m].", _AGENT, metavar="TIME")
+    str | None, _option("Time for the agent's work [30m].", _AGENT, metavar="TIME")
 ]
 CommandTimeout: TypeAlias = Annotated[
     str | None, _option("Time for one command [120s].", _AGENT, metavar="TIME")
@@ -135,7 +169,7 @@ EnvFile: TypeAlias = Annotated[
 
 SETTINGS = frozenset(
     (
-        "publish", "allow_path", "verify", "verify_attempts", "verify_timeout", "agents", "max_turns", "max_tool_calls",
+        "publish", "dry_run", "branch", "title", "label", "reviewer", "assignee", "draft", "allow_path", "verify", "verify_attempts", "verify_timeout", "agents", "max_turns", "max_tool_calls",
         "max_cost", "max_tokens", "timeout", "command_timeout", "cache", "image", "memory", "disk", "cpus", "pids",
         "runtime",
     )

@@ -28,6 +28,13 @@ def resume(
         str, typer.Argument(metavar="RUN", help="The start of a run's id, or `last`.")
     ] = "last",
     publish: options.Publish = None,
+    dry_run: options.DryRun = None,
+    branch: options.Branch = None,
+    title: options.Title = None,
+    label: options.Label = None,
+    reviewer: options.Reviewer = None,
+    assignee: options.Assignee = None,
+    draft: options.Draft = None,
     allow_path: options.AllowPath = None,
     verify: options.Verify = None,
     verify_attempts: options.VerifyAttempts = None,

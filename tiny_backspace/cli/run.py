@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -32,6 +33,13 @@ def run(
     ],
     base: options.Base = None,
     publish: options.Publish = None,
+    dry_run: options.DryRun = None,
+    branch: options.Branch = None,
+    title: options.Title = None,
+    label: options.Label = None,
+    reviewer: options.Reviewer = None,
+    assignee: options.Assignee = None,
+    draft: options.Draft = None,
     allow_path: options.AllowPath = None,
     verify: options.Verify = None,
     verify_attempts: options.VerifyAttempts = None,
@@ -60,7 +68,7 @@ def run(
     \b
     Examples:
       tiny-backspace run . "replace 'helo' with 'hello' in README.md"
-      tiny-backspace run . @task.md --verify "pytest -q" --max-cost 2
+      tiny-backspace run . @task.md --verify "make test" --max-cost 2
       tiny-backspace run . "fix it" --agents claude:claude-opus-5-5,openai
       tiny-backspace run . "add type hints" --agents ollama:qwen3-coder:30b
       branch=$(tiny-backspace run . "add *.log to .gitignore" --quiet)
@@ -98,7 +106,7 @@ def _prompt(given: str) -> str:
             with Path(given[1:]).open("rb") as file:
                 data = file.read(PROMPT_LIMIT + 1)
         else:
-            return given
+            data = os.fsencode(given)
         return data.decode()
     except OSError as error:
         raise UsageError(f"the prompt cannot be read: {error}") from error

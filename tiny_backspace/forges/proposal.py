@@ -26,6 +26,8 @@ from tiny_backspace.forges.markdown import (
 from tiny_backspace.forges.wording import WIDTH, plain_line, plain_text, shortened
 
 LONGEST_BODY = 65_000  # characters; GitHub refuses more than 65,536
+DRAFT = "[draft] "
+"""How a title begins where the work is not finished."""
 _SLUG = 40
 _UNNAMED = "Change made by tiny-backspace"
 _MACHINE = (
@@ -69,7 +71,9 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Everything a description is written from. `verified` is the last verification, if there was one."""
+    """Everything a description is written from. `verified` is the last verification, if there was one;
+    `closes` the issue that the user gave for a prompt.
+    """
 
     prompt: str
     summary: str
@@ -77,6 +81,7 @@ class Draft:
     files: tuple[FileLines, ...] = ()
     verified: Verified | None = None
     policy: tuple[PolicyDecided, ...] = ()
+    closes: int | None = None
 
 
 def slug(prompt: str) -> str:
@@ -103,17 +108,21 @@ def title(prompt: str, summary: str) -> str:
     return _UNNAMED
 
 
-def commit_message(title: str, summary: str, run_id: str, providers: Sequence[str]) -> str:
-    """Subject, wrapped text, and one trailer, which is ours."""
+def commit_message(
+    title: str, summary: str, run_id: str, providers: Sequence[str], co_author: str | None = None
+) -> str:
+    """Subject, wrapped text, and trailers, which are ours alone."""
     names = ", ".join(shortened(plain_line(name), WIDTH) for name in providers)
-    made = "No model was used." if _without_model(providers) else f"Made with {names}."
+    made = f"Made with {names}." if names else ""
+    if _without_model(providers):
+        made = "No model was used."
     if made in summary:  # the dummy says so itself
         made = ""
     parts = (
         shortened(plain_line(title), WIDTH) or _UNNAMED,
         plain_text(_cut(summary, 4000)),
         plain_text(made) if made else "",
-        f"Tiny-Backspace-Run: {run_id}",
+        f"Tiny-Backspace-Run: {run_id}" + (f"\nCo-authored-by: {co_author}" if co_author else ""),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -129,11 +138,13 @@ def body(draft: Draft) -> str:
     )
     blocks = [f"## {heading}\n\n" + "\n".join(lines) for heading, lines in sections if lines]
     prompt = f"<details>\n<summary>The prompt</summary>\n\n{fenced(_cut(draft.prompt, _PROMPT))}\n\n</details>"
-    return "\n\n".join((*blocks, prompt)) + "\n"
+    closes = [f"Closes #{draft.closes}"] if draft.closes is not None else []
+    return "\n\n".join((*closes, *blocks, prompt)) + "\n"
 
 
 def _without_model(agents: Sequence[str]) -> bool:
-    return all(agent.partition(":")[0] == "dummy" for agent in agents)
+    """Of a run that only went on with another one's work nobody can say so."""
+    return bool(agents) and all(agent.partition(":")[0] == "dummy" for agent in agents)
 
 
 def _cut(text: str, length: int) -> str:
@@ -184,6 +195,8 @@ def _made(made: Made) -> list[str]:
     cost = "unknown" if made.cost_usd is None else f"${made.cost_usd:.4f}"
     if made.without_model:
         agents = "No model was used: the change was made by fixed rules (the dummy agent)."
+    elif not made.agents:
+        agents = "No agent was asked in this run."
     else:
         agents = within(
             (f"{n}. {code(agent[:200])}" for n, agent in enumerate(made.agents, 1)), _AGENTS

@@ -12,7 +12,7 @@ import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import monotonic
@@ -20,52 +20,27 @@ from typing import IO
 
 from tiny_backspace.errors import RepoError
 from tiny_backspace.events import Emit, HostCommand
+from tiny_backspace.redact import clean_line
+from tiny_backspace.repo.environment import Credential, variables
 
 _MIB = 1 << 20
 _NOT_FOUND = 127  # the shell's word for a program that is not there
 
-# What may come in from the user's environment: how to reach the network, and nothing about git.
-_INHERITED = (
-    "PATH", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR",
-    "http_proxy", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY",
-)  # fmt: skip
-
-# Settings on the command level, which no repository's own configuration can override.
-_OVERRIDES = {
-    "core.hooksPath": os.devnull,
-    "core.fsmonitor": "false",
-    "core.attributesFile": os.devnull,
-    "core.alternateRefsCommand": "",
-    "core.pager": "cat",
-    "credential.helper": "",
-    "http.followRedirects": "false",
-    "http.lowSpeedLimit": "1000",
-    "http.lowSpeedTime": "30",
-    "submodule.recurse": "false",
-    "fetch.recurseSubmodules": "no",
-    "fetch.unpackLimit": "1",  # one indexed pack, which goes on into the sandbox as it lies
-    "push.recurseSubmodules": "no",
-    "protocol.allow": "never",
-    "protocol.https.allow": "always",
-    "transfer.bundleURI": "false",
-    "gc.auto": "0",
-    "maintenance.auto": "false",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one git child. Bytes and seconds."""
+    """Of one git child. Bytes and seconds. `network`: it may speak to others, as its work is to."""
 
     memory: int
     cpu: int
     file: int
     wall: float
     output: int = 64 * _MIB
+    network: bool = False
 
 
 AGENTS_WORK = Limits(memory=1024 * _MIB, cpu=30, file=256 * _MIB, wall=60)
-TRANSFER = Limits(memory=4096 * _MIB, cpu=300, file=2048 * _MIB, wall=300)
+TRANSFER = Limits(memory=4096 * _MIB, cpu=300, file=2048 * _MIB, wall=300, network=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +63,9 @@ class Done:
     def complaint(self) -> str:
         """The last lines of what it complained about, for a message."""
         lines = self.stderr.decode(errors="replace").strip().splitlines()
-        return " ".join(line.removeprefix("fatal: ").removeprefix("error: ") for line in lines[-3:])
+        return clean_line(
+            " ".join(line.removeprefix("fatal: ").removeprefix("error: ") for line in lines[-3:])
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,15 +73,17 @@ class Git:
     """Runs git. `home` is an empty folder of the run; `protocols` may be used besides https.
 
     `safe` are the folders of the one repository that may belong to another user. `settings` are
-    (key, value) pairs that, like our own, no repository's configuration can override.
+    (key, value) pairs that, like our own, no repository's configuration can override. Only a child
+    that speaks to the credential's place gets it, and nothing that git says shows it.
     """
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # it may hold keys
     home: Path
     emit: Emit
     protocols: tuple[str, ...] = ()
     safe: tuple[Path, ...] = ()
     settings: tuple[tuple[str, str], ...] = ()
+    credential: Credential | None = None
 
     def run(
         self,
@@ -121,9 +100,13 @@ class Git:
             RepoError: git is missing, or was ended by a limit.
         """
         argv = ["git", *([f"--git-dir={git_dir}"] if git_dir else []), *args]
-        with _input(stdin) as source, self._child(argv, source, stdout, limits, env) as process:
+        credential = self._credential(argv, limits)
+        told = self._environment(limits, credential) | dict(env or {})
+        with _input(stdin) as source, self._child(argv, source, stdout, limits, told) as process:
             out, err = _communicate(process, limits, argv)
             exit_code = process.wait()
+        if credential is not None:
+            out, err = credential.hide(out), credential.hide(err)
         if exit_code == _NOT_FOUND:
             raise RepoError("git cannot be started", hint="Install git 2.39.4 or newer.")
         return Done(exit_code, out, err)
@@ -155,7 +138,7 @@ class Git:
         stdin: IO[bytes] | int,
         stdout: IO[bytes] | None,
         limits: Limits,
-        env: Mapping[str, str] | None,
+        env: Mapping[str, str],
     ) -> Iterator[subprocess.Popen[bytes]]:
         """The process, in a group of its own that does not outlive the block; recorded, however it ends."""
         start = monotonic()
@@ -165,7 +148,7 @@ class Git:
                 stdin=stdin,
                 stdout=stdout or subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env=self._environment(network=limits is TRANSFER) | dict(env or {}),
+                env=env,
                 cwd=self.home,
                 start_new_session=True,
             )
@@ -188,39 +171,20 @@ class Git:
                 )
             )
 
-    def _environment(self, *, network: bool) -> dict[str, str]:
-        """`network`: this child moves objects; no other may speak to anybody."""
-        config = self.home / f"gitconfig-{len(self.safe)}"
-        if not config.exists():
-            safe = "".join(f"[safe]\n\tdirectory = {_quoted(str(path))}\n" for path in self.safe)
-            # upload-pack of a local repository reads this file; no delta search for a copy next door
-            config.write_text(f"{safe}[pack]\n\twindow = 0\n", "utf-8", "surrogateescape")
-        kept = {name: self.environment[name] for name in _INHERITED if name in self.environment}
-        settings = _OVERRIDES | {f"protocol.{p}.allow": "always" for p in self.protocols}
-        settings |= dict(self.settings)
-        return (
-            kept
-            | {
-                "HOME": str(self.home),
-                "LC_ALL": "C",
-                "GIT_CONFIG_NOSYSTEM": "1",
-                "GIT_CONFIG_GLOBAL": str(config),
-                "GIT_TERMINAL_PROMPT": "0",
-                "GIT_ASKPASS": "",
-                "GIT_OPTIONAL_LOCKS": "0",
-                "GIT_NO_REPLACE_OBJECTS": "1",
-                # a repository's protocol.NAME.allow would win over the settings; this wins over it
-                "GIT_ALLOW_PROTOCOL": ":".join(("https", *self.protocols)) if network else "",
-                "GIT_NO_LAZY_FETCH": "1",  # or a missing object is asked of whatever remote it names
-                "GIT_CONFIG_COUNT": str(len(settings)),
-            }
-            | {f"GIT_CONFIG_KEY_{n}": key for n, key in enumerate(settings)}
-            | {f"GIT_CONFIG_VALUE_{n}": value for n, value in enumerate(settings.values())}
+    def _credential(self, argv: Sequence[str], limits: Limits) -> Credential | None:
+        known = self.credential
+        return known if known and limits.network and known.serves(argv) else None
+
+    def _environment(self, limits: Limits, credential: Credential | None) -> dict[str, str]:
+        settings = dict((*self.settings, *([credential.setting] if credential else [])))
+        return variables(
+            self.environment,
+            self.home,
+            settings,
+            safe=self.safe,
+            protocols=self.protocols,
+            network=limits.network,
         )
-
-
-def _quoted(value: str) -> str:
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
 
 
 def _limited(limits: Limits) -> list[str]:

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tiny_backspace.errors import RepoError, SandboxError
-from tiny_backspace.events import Emit, GitOperation
-from tiny_backspace.repo.git import TRANSFER, Git
+from tiny_backspace.errors import SandboxError
+from tiny_backspace.events import Emit, GitOperation, Warned
+from tiny_backspace.repo.cache import LIMIT, in_use, locked, trim
+from tiny_backspace.repo.git import TRANSFER, Done, Git
+from tiny_backspace.repo.remote import PATIENCE, Patience, refusal, unreadable
 from tiny_backspace.sandbox.interface import Sandbox
 
 _CHUNK = 1 << 20
+_SHA1 = 20  # bytes of a checksum
 _MANY_PACKS = 8  # a run on a new commit adds one, and all of them travel: fold them now and then
 _LONGEST_RUN = 3 * 3600  # seconds: the most that --timeout takes, and time to come and go
+_TIDYING = replace(TRANSFER, network=False)
 _PREFIX = "refs/tiny-backspace/"
 _NO_BRANCH = "work"  # what a detached base is called inside
 
@@ -44,34 +47,76 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Mirror:
-    """A bare repository in the cache: depth 1, one ref for each base commit that was asked for."""
+    """A bare repository in the cache, with one ref for each base commit that was asked for.
+
+    `depth` is how many commits of history a base brings along; None brings all of them, and then the
+    next base brings only what is new.
+    """
 
     path: Path
     git: Git
+    depth: int | None = 1
 
-    def fetch(self, url: str, base: Base, emit: Emit) -> None:
-        """Have the base commit here, without its history. Safe with other processes doing the same."""
-        ref = _PREFIX + base.sha
-        with _locked(self.path):
-            if not (self.path / "HEAD").exists():
+    def fetch(self, url: str, base: Base, emit: Emit, patience: Patience = PATIENCE) -> None:
+        """Have the base commit here. Safe with other processes doing the same.
+
+        A damaged mirror is made anew, once. A run that borrows from it meanwhile has lost its objects
+        already, or will find them again if they are part of this base.
+
+        Raises:
+            RepoError: it cannot be fetched; the hint says what to do where we know.
+        """
+        with locked(self.path):
+            old = (self.path / "HEAD").exists()
+            if not old:
                 self._make()
-            elif (self.path / ref).exists():  # its refs are files
-                (self.path / ref).touch()
-                known = f"git show-ref --verify {ref}"
-                emit(GitOperation(command=known, output="in the cache already", simulated=True))
+            elif damage := _damaged_pack(self.path):
+                self._make_anew(url, damage, emit)
+                old = False
+            elif self._known(base, emit):
                 return
             self._forget_dead()
-            done = self.git.run(
-                "fetch", "-q", "--depth=1", "--no-tags", "--no-write-fetch-head",
-                "--end-of-options", url, f"{base.sha}:{ref}",
-                git_dir=self.path, limits=TRANSFER,
-            )  # fmt: skip
+            done = patience.asking(lambda: self._fetched(url, base), emit)
+            if not done.ok and old and refusal(done) is None and not self._whole():
+                self._make_anew(url, done.complaint, emit)
+                done = self._fetched(url, base)
             if not done.ok:
-                raise RepoError(
-                    f"the commit {base.sha[:12]} could not be fetched from {url}: {done.complaint}"
-                )
-            emit(GitOperation(command=f"git fetch --depth=1 {url} {base.sha}", output=base.sha))
-            self._fold(ref)
+                what = f"the commit {base.sha[:12]} could not be fetched from {url}"
+                raise unreadable(self.git, url, done, what)
+            how = " ".join(("git fetch", *self._how_deep, url, base.sha))
+            emit(GitOperation(command=how, output=base.sha))
+            self._fold(_PREFIX + base.sha)
+
+    def _known(self, base: Base, emit: Emit) -> bool:
+        ref = self.path / (_PREFIX + base.sha)  # its refs are files
+        if not ref.exists() or ref.read_text("ascii", "replace").strip() != base.sha:
+            return False
+        ref.touch()
+        command = f"git show-ref --verify {_PREFIX}{base.sha}"
+        emit(GitOperation(command=command, output="in the cache already", simulated=True))
+        return True
+
+    @property
+    def _how_deep(self) -> tuple[str, ...]:
+        # what a shallow repository of the user's has is all there is
+        return ("--update-shallow",) if self.depth is None else (f"--depth={self.depth}",)
+
+    def _fetched(self, url: str, base: Base) -> Done:
+        return self.git.run(
+            "fetch", "-q", *self._how_deep, "--no-tags", "--no-write-fetch-head",
+            "--end-of-options", url, f"{base.sha}:{_PREFIX}{base.sha}",
+            git_dir=self.path, limits=TRANSFER,
+        )  # fmt: skip
+
+    def _whole(self) -> bool:
+        """Whether git can read every commit and tree here: only asked when a fetch has failed."""
+        return self.git.run(
+            "rev-list", "--all", "--objects", "--quiet", git_dir=self.path, limits=_TIDYING
+        ).ok
+
+    def _make_anew(self, url: str, damage: str, emit: Emit) -> None:
+        emit(Warned(message=f"The cached copy of {url} is damaged ({damage}): it is fetched anew."))
+        self._make()
 
     def _make(self) -> None:
         """Whole or not at all: a half-made one would be taken for a mirror ever after."""
@@ -108,12 +153,12 @@ class Mirror:
         self.git.must(
             "update-ref", "--stdin", git_dir=self.path, stdin=commands, doing="tidying up"
         )
-        self.git.must("repack", "-adq", git_dir=self.path, limits=TRANSFER, doing="tidying up")
+        self.git.must("repack", "-adq", git_dir=self.path, limits=_TIDYING, doing="tidying up")
         self.git.must("prune", "--expire=now", git_dir=self.path, doing="tidying up")
 
     def stream(self, base: Base) -> Iterator[bytes]:
         """Objects, `shallow` and the branch as a tar, in chunks: indexed packs as they lie, never indexed again."""
-        with _locked(self.path, shared=True):
+        with locked(self.path, shared=True):
             files = [p for p in sorted(self.path.glob("objects/pack/*")) if p.is_file()]
             for path in [*files, self.path / "shallow"]:
                 if path.exists():
@@ -140,22 +185,51 @@ class Mirror:
             )
 
 
-def mirror_of(cache: Path, url: str, git: Git) -> Mirror:
-    """The mirror for this source. The folder's name tells nothing about it, nor can it lead elsewhere."""
-    key = hashlib.sha256(url.encode(errors="surrogateescape")).hexdigest()[:20]
-    return Mirror(cache / "mirrors" / f"{key}.git", git)
+def mirror_of(cache: Path, url: str, git: Git, depth: int | None = 1) -> Mirror:
+    """The mirror for this source, to this depth.
+
+    The folder's name tells nothing about it, nor can it lead elsewhere.
+    """
+    place = (
+        url if depth == 1 else f"{url}\0{depth}"
+    )  # whoever wants no history is not given another's
+    key = hashlib.sha256(place.encode(errors="surrogateescape")).hexdigest()[:20]
+    return Mirror(cache / "mirrors" / f"{key}.git", git, depth)
 
 
 @contextmanager
-def _locked(path: Path, *, shared: bool = False) -> Iterator[None]:
-    """One writer, or any number of readers, over all processes of this machine."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(file)
+def using(
+    cache: Path, url: str, git: Git, *, depth: int | None = 1, limit: int = LIMIT
+) -> Iterator[Mirror]:
+    """The mirror for this source, which nobody removes before the block ends.
+
+    At its end the cache is made to have at most `limit` bytes; this mirror stays, whatever its size.
+    """
+    mirror = mirror_of(cache, url, git, depth)
+    with in_use(mirror.path):
+        try:
+            yield mirror
+        finally:
+            trim(mirror.path.parent, limit)
+
+
+def _damaged_pack(path: Path) -> str | None:
+    """The name of a pack that is not the one its index was made for: it was cut off, or has none.
+
+    Both end with checksums (gitformat-pack(5)): the pack with its own, the index with the pack's and its own.
+    """
+    for pack in path.glob("objects/pack/*.pack"):
+        if _tail(pack, _SHA1) != _tail(pack.with_suffix(".idx"), 2 * _SHA1)[:_SHA1]:
+            return pack.name
+    return None
+
+
+def _tail(path: Path, size: int) -> bytes:
+    if not path.exists() or path.stat().st_size < size:
+        return b""
+    with path.open("rb") as file:
+        file.seek(-size, os.SEEK_END)
+        return file.read()
 
 
 def _tar_entry(path: Path, name: str) -> Iterator[bytes]:

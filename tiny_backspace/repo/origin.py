@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -12,6 +13,7 @@ from tiny_backspace.errors import RepoError
 from tiny_backspace.events import Emit, GitOperation
 from tiny_backspace.repo.git import TRANSFER, Git
 from tiny_backspace.repo.mirror import Base
+from tiny_backspace.repo.remote import PATIENCE, Patience, unreadable
 from tiny_backspace.repo.source import Local, Remote
 
 _NO_OBJECT = "0" * 40
@@ -119,7 +121,9 @@ def _off(key: str) -> str:
     return "false" if key.endswith(".required") else ""
 
 
-def remote_base(remote: Remote, wanted: str | None, git: Git) -> Base:
+def remote_base(
+    remote: Remote, wanted: str | None, git: Git, patience: Patience = PATIENCE
+) -> Base:
     """The remote's default branch, or the branch, tag or commit that was asked for.
 
     Raises:
@@ -129,14 +133,10 @@ def remote_base(remote: Remote, wanted: str | None, git: Git) -> Base:
         return Base(wanted, None)
     tag = f"refs/tags/{wanted}"  # followed by ^{}: the commit of an annotated one
     names = (f"refs/heads/{wanted}", f"{tag}^{{}}", tag) if wanted else ("HEAD",)
-    done = git.run(
-        "ls-remote", "-q", "--symref", "--end-of-options", remote.url, *names, limits=TRANSFER
-    )
+    asking = ("ls-remote", "-q", "--symref", "--end-of-options", remote.url, *names)
+    done = patience.asking(lambda: git.run(*asking, limits=TRANSFER), git.emit)
     if not done.ok:
-        raise RepoError(
-            f"{remote.url} cannot be read: {done.complaint}",
-            hint="It may be private or misspelt. Clone it and run in the clone, for now.",
-        )
+        raise unreadable(git, remote.url, done, f"{remote.url} cannot be read")
     branch, shas = wanted, dict[str, str]()
     for line in done.text.splitlines():
         left, _, name = line.partition("\t")
@@ -178,3 +178,21 @@ def leave_branch(
         git_dir=repository.git_dir, doing=f"making the branch {branch}",
     )  # fmt: skip
     emit(GitOperation(command=f"git update-ref {ref} {commit}", output=f"branch {branch}"))
+
+
+def is_pushed(repository: LocalRepository, base: Base, tips: Iterable[str]) -> bool:
+    """Whether the base is in the history of one of these commits, as far as this repository has them."""
+    for tip in dict.fromkeys(tips):
+        if tip == base.sha:
+            return True
+        within = repository.git.run(
+            "merge-base",
+            "--is-ancestor",
+            "--end-of-options",
+            base.sha,
+            tip,
+            git_dir=repository.git_dir,
+        )
+        if within.ok:
+            return True
+    return False

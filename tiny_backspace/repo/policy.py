@@ -1,4 +1,4 @@
-"""What a change may touch. Pure: judged is what git says of two trees, never the patch's text.
+"""What a change may touch. Pure: judged is what git says of two trees, never the patch that came out.
 
 `docs/policy.md` lists the rules. One refusal refuses the change, which is then kept as a patch;
 a flag lets it out as a draft.
@@ -6,13 +6,17 @@ a flag lets it out as a draft.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from tiny_backspace.events import PolicyDecided
 from tiny_backspace.repo.difference import Change
+from tiny_backspace.repo.leaks import leaks
+from tiny_backspace.repo.lines import Added, unmerged
 from tiny_backspace.repo.paths import (
+    Severity,
     alike,
     is_git_dir,
     link_problem,
@@ -20,7 +24,7 @@ from tiny_backspace.repo.paths import (
     name_problem,
     shown,
 )
-from tiny_backspace.repo.protected import protection
+from tiny_backspace.repo.protected import junk, protection
 
 Rule: TypeAlias = Literal[
     "protected-path",
@@ -33,10 +37,15 @@ Rule: TypeAlias = Literal[
     "too-many-files",
     "too-many-lines",
     "blob-too-large",
+    "secret",
+    "conflict-marker",
+    "ignored-file",
+    "build-junk",
 ]
 
 _LINK, _SUBMODULE, _FOLDER = "120000", "160000", "040000"
 _FILES = frozenset(("100644", "100755"))
+_NUMBERS_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +79,16 @@ def judge(
     links: Mapping[str, bytes],
     existing: Collection[bytes],
     lines: int,
+    added: Sequence[Added] = (),
+    ignored: Collection[bytes] = (),
     allow: Sequence[str] = (),
     limits: Limits = Limits(),
 ) -> tuple[Decision, ...]:
     """Everything there is to say about a change; nothing if it is plain.
 
     `sizes` (bytes) and `links` (targets) are keyed by the new blobs' ids: one that is missing there
-    is refused. `existing` are the paths of the result. `allow` are the globs of `--allow-path`;
+    is refused. `existing` are the paths of the result, `added` the lines that are new, `ignored` those
+    of the new paths that the base's own `.gitignore` files leave out. `allow` are the globs of `--allow-path`;
     they lift `protected-path` and no other rule. When there are too many files, only the first
     ones up to the limit are judged one by one.
     """
@@ -87,6 +99,9 @@ def judge(
         *(found for change in judged for found in _name(change)),
         *(found for change in judged for found in _content(change, sizes, links, limits)),
         *_collisions(judged, existing),
+        *_leftovers(judged, existing, ignored),
+        *_secrets(added),
+        *_conflicts(added),
     )
 
 
@@ -200,3 +215,56 @@ def _with_folders(paths: Iterable[bytes]) -> set[bytes]:
             seen.add(path)
             path = path.rpartition(b"/")[0]  # noqa: PLW2901 - climbing
     return seen
+
+
+def _leftovers(
+    changes: Sequence[Change], existing: Collection[bytes], ignored: Collection[bytes]
+) -> Iterator[Decision]:
+    """New files that git would have ignored, or that tools make. A folder is told once.
+
+    A folder like `dist/` that the repository keeps, and does not ignore, is no junk.
+    """
+    new = {change.path for change in changes if change.status == "A"}
+    found: Counter[tuple[Rule, bytes]] = Counter()
+    for path in new:
+        left = junk(path)
+        if path in ignored:
+            found["ignored-file", left or path] += 1
+        elif left is not None:
+            found["build-junk", left] += 1
+    for (rule, path), count in sorted(found.items()):
+        what = "A new file is" if count == 1 else f"{count} new files are"
+        if rule == "ignored-file":
+            message = f"{what} ignored by the repository's own rules."
+        elif any(other.startswith(path + b"/") and other not in new for other in existing):
+            continue
+        else:
+            message = f"{what} made by tools, and seldom meant to be kept."
+        yield Decision(rule, shown(path), "flag", message)
+
+
+def _secrets(added: Sequence[Added]) -> Iterator[Decision]:
+    """Nothing of a secret is shown: what it is and where says enough."""
+    found: dict[tuple[bytes, str, Severity], list[int]] = {}
+    for leak in leaks(added):
+        found.setdefault((leak.path, leak.kind, leak.severity), []).append(leak.number)
+    for (path, kind, severity), numbers in found.items():
+        yield Decision("secret", shown(path), severity, f"{_numbered(numbers)} {kind}.")
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return f"Line {numbers[0]} holds"
+    more = len(numbers) - _NUMBERS_SHOWN
+    first = ", ".join(map(str, numbers[:_NUMBERS_SHOWN]))
+    return f"Lines {first} and {more} more hold" if more > 0 else f"Lines {first} hold"
+
+
+def _conflicts(added: Sequence[Added]) -> Iterator[Decision]:
+    for path, number, whole in unmerged(added):
+        if whole:
+            message = f"Two versions stand side by side, unmerged, from line {number} on."
+            yield _refuse("conflict-marker", path, message)
+        else:
+            message = f"Line {number} looks like what is left of a merge conflict."
+            yield Decision("conflict-marker", shown(path), "flag", message)

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from tiny_backspace.errors import UsageError
@@ -40,6 +40,18 @@ class Remote:
 
 Source: TypeAlias = Local | Remote
 
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An issue or a pull request of a repository, by its address."""
+
+    remote: Remote
+    kind: Literal["issue", "pull request"]
+    number: int
+
+
+GITHUB = "https://github.com"
+
 LONGEST = 4096  # bytes of UTF-8
 _FORMS = "Give owner/name, https://host/owner/name, or a local folder such as ./folder."
 _HIDDEN = frozenset(("Cc", "Cf", "Cs", "Zl", "Zp"))
@@ -53,11 +65,14 @@ _PAGE = re.compile(
     "|releases|settings|tags|tree|wiki",
     re.IGNORECASE,
 )
+_NUMBERED = re.compile(
+    r"(https?://[^?#]+)/(issues|pull)/([1-9][0-9]{0,8})(?:/(?:files|commits|changes))?/?(?:[?#].*)?"
+)
 _DEFAULT_PORTS = {"https": 443, "http": 80}
 
 
-def parse(text: str) -> Source:
-    """The source that `text` names.
+def parse(text: str, github: str = GITHUB) -> Source:
+    """The source that `text` names; `owner/name` alone is one at `github`.
 
     Raises:
         UsageError: it names none, or one that is not allowed.
@@ -82,7 +97,21 @@ def parse(text: str) -> Source:
             "A repository on GitHub has two parts, owner/name, and this has more.",
             hint="Write ./ before a local folder, or https:// before an address.",
         )
-    return _remote("https", "github.com", segments)
+    scheme, _, host = github.partition("://")
+    return _url(scheme, "//", f"{host}/{text}")
+
+
+def page(text: str) -> Page | None:
+    """The issue or pull request that `text` is the address of; None if it is none's.
+
+    Raises:
+        UsageError: what comes before its number is no repository's address.
+    """
+    found = _NUMBERED.fullmatch(text)
+    source = parse(found[1]) if found else None
+    if found is None or not isinstance(source, Remote):
+        return None
+    return Page(source, "issue" if found[2] == "issues" else "pull request", int(found[3]))
 
 
 def _check_text(text: str) -> None:

@@ -249,7 +249,14 @@ def _rest(event: WorkSaved | Warned | Unknown) -> _Line:
     match event:
         case WorkSaved():
             lines = f"+{event.insertions} -{event.deletions}" if event.files_changed else ""
-            places = (event.branch, event.commit, event.patch, event.pull_request_text)
+            places = (
+                event.pr_url,
+                event.branch,
+                event.commit,
+                event.remote,
+                event.patch,
+                event.pull_request_text,
+            )
             return "saved", (*(place or "" for place in places), lines)
         case Warned():
             return "WARNING", (event.message,)

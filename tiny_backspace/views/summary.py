@@ -70,7 +70,7 @@ def _facts(state: RunState) -> Iterator[tuple[str, Text]]:
     patch = saved.patch or (ended.patch if ended else None)
     commit = f"commit {saved.commit[:12]}" if saved.commit else ""
     yield "", Text()
-    yield "pull request", line((ended.pr_url if ended else None) or "", ACCENT)
+    yield "pull request", line(saved.pr_url or (ended.pr_url if ended else None) or "", ACCENT)
     yield "branch", joined(line(branch or "", ACCENT), line(commit if branch else "", DIM))
     yield "patch", line(patch or "")
     yield "text", line(saved.pull_request_text or "")
@@ -125,11 +125,15 @@ def _cost(state: RunState) -> Text:
 
 
 def _next(state: RunState, branch: str | None, patch: str | None) -> Iterator[str]:
-    if branch:
+    saved = state.saved
+    if branch and saved.remote:
+        if not saved.pr_url:
+            yield f"git fetch {shlex.quote(saved.remote)} {shlex.quote(branch)}"
+    elif branch:
         base = state.branch or state.base[:12] or "HEAD"
         yield f"git diff {shlex.quote(f'{base}...{branch}')}"
         yield f"git switch {shlex.quote(branch)}"
-    elif patch:
+    elif patch and not saved.pr_url:
         yield f"git apply --index {shlex.quote(patch)}"
     if state.turns and not isinstance(state.outcome, RunSucceeded):
         yield f"tiny-backspace resume {state.run_id}"

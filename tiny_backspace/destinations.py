@@ -1,0 +1,108 @@
+"""Where a change goes: a branch in the user's repository, a file, or a pull request on a forge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from tiny_backspace.errors import UsageError
+from tiny_backspace.events import Emit, WorkSaved, timed
+from tiny_backspace.repo.mirror import Base
+from tiny_backspace.repo.origin import LocalRepository, leave_branch
+from tiny_backspace.repo.quarantine import Quarantine
+from tiny_backspace.repo.remote import in_the_way
+from tiny_backspace.statedir import write_private
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A judged change, and every word about it. `commit` makes the one commit, in `cage`."""
+
+    branch: str
+    title: str
+    body: str
+    draft: bool
+    labels: tuple[str, ...]
+    patch: Path
+    cage: Quarantine
+    commit: Callable[[], str]
+
+
+class Destination(Protocol):
+    """Where a change goes. `doing` is what a person reads while it does."""
+
+    @property
+    def doing(self) -> str: ...
+
+    def check(self, base: Base, branch: str) -> None:
+        """Find out whether it could go there, before anything is spent on it."""
+        ...
+
+    def take(self, offer: Offer, emit: Emit) -> str:
+        """Take it there, and say so in one sentence."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UsersRepository:
+    """A new branch beside the user's own; nothing else of the repository is touched."""
+
+    repository: LocalRepository
+
+    doing = "Creating branch..."
+
+    def check(self, base: Base, branch: str) -> None:  # noqa: ARG002 - the protocol's
+        """Raises UsageError: there is a branch of this name, or in the way of it."""
+        listed = self.repository.git.run(
+            "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads",
+            git_dir=self.repository.git_dir,
+        )  # fmt: skip
+        if (other := in_the_way(listed.text.splitlines(), branch)) is not None:
+            raise UsageError(
+                f"this repository has a branch {other} already, so there can be no {branch}",
+                hint="Name another one: --branch NAME.",
+            )
+
+    def take(self, offer: Offer, emit: Emit) -> str:
+        with timed("commit", emit):
+            commit = offer.commit()
+        with timed("branch", emit):
+            leave_branch(
+                self.repository, offer.branch, commit, offer.cage.base, offer.cage.path, emit
+            )
+        emit(WorkSaved(branch=offer.branch, commit=commit))
+        return f"Branch {offer.branch} is {'left as a draft' if offer.draft else 'ready'}."
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """Everything is found out that can be, and nothing is pushed: the words and the patch are files."""
+
+    instead_of: Destination
+
+    doing = "Showing what would be proposed..."
+
+    def check(self, base: Base, branch: str) -> None:
+        self.instead_of.check(base, branch)
+
+    def take(self, offer: Offer, emit: Emit) -> str:
+        PatchFile().take(offer, emit)
+        return f"Nothing was pushed or made: it would be {'a draft of ' if offer.draft else ''}{offer.branch}."
+
+
+@dataclass(frozen=True, slots=True)
+class PatchFile:
+    """The patch stays, and beside it what a pull request would say."""
+
+    doing = "Saving the patch and the pull request's text..."
+
+    def check(self, base: Base, branch: str) -> None:
+        """There is room for it, or the run would not have its folder."""
+
+    def take(self, offer: Offer, emit: Emit) -> str:
+        text = offer.patch.with_name("pull-request.md")
+        write_private(text, f"# {offer.title}\n\n{offer.body}".encode())
+        emit(WorkSaved(pull_request_text=str(text)))
+        return f"The patch is ready: {offer.patch}"

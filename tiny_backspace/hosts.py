@@ -1,0 +1,176 @@
+"""The forge of a run: whether there is one, with which token, and what a change becomes there."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Mapping
+from time import monotonic
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from tiny_backspace.destinations import Destination, DryRun, PatchFile, UsersRepository
+from tiny_backspace.errors import ForgeDenied, RepoError, UsageError
+from tiny_backspace.events import Emit, HostCommand, Warned
+from tiny_backspace.publishing import OnForge, Wanted, reaching
+from tiny_backspace.repo.environment import Credential
+from tiny_backspace.repo.git import Git
+from tiny_backspace.repo.origin import LocalRepository
+from tiny_backspace.repo.source import Remote, parse
+from tiny_backspace.settings import Settings
+
+if TYPE_CHECKING:
+    from tiny_backspace.forges.github import GitHub
+    from tiny_backspace.forges.interface import Repository
+
+_SECONDS = 10
+_LOGIN = "Set GITHUB_TOKEN (it needs `contents` and `pull requests`, read and write), or log in with `gh auth login`."
+
+
+def is_on(settings: Settings, remote: Remote) -> bool:
+    """Whether the token is for this place."""
+    return urlsplit(settings.github.url).netloc.lower() == remote.host
+
+
+def credential(settings: Settings) -> Credential | None:
+    token = settings.github.token
+    return None if token is None else Credential(f"{settings.github.url}/", token)
+
+
+def with_gh_token(
+    settings: Settings, environment: Mapping[str, str]
+) -> tuple[Settings, HostCommand | None]:
+    """The settings with the token that GitHub's own program keeps, where there is none yet."""
+    program = shutil.which("gh", path=environment.get("PATH", ""))
+    if settings.github.token is not None or program is None:
+        return settings, None
+    argv = ("gh", "auth", "token", "--hostname", str(urlsplit(settings.github.url).hostname))
+    start = monotonic()
+    try:
+        done = subprocess.run(
+            [program, *argv[1:]], env=dict(environment), stdin=subprocess.DEVNULL,
+            capture_output=True, timeout=_SECONDS, check=False,
+        )  # fmt: skip
+        code, token = done.returncode, done.stdout.decode(errors="replace").strip()
+    except (OSError, subprocess.TimeoutExpired):
+        code, token = -1, ""
+    ran = HostCommand(argv=argv, exit_code=code, duration_ms=round((monotonic() - start) * 1000, 3))
+    if code or not token:
+        return settings, ran
+    github = settings.github.model_copy(update={"token": SecretStr(token)})
+    return settings.model_copy(update={"github": github}), ran
+
+
+class Host:
+    """GitHub, or an Enterprise Server, as the settings have it. `git` has the credential for it."""
+
+    def __init__(self, settings: Settings, git: Git, emit: Emit) -> None:
+        self.settings = settings
+        self.git = git
+        self.emit = emit
+        self._forges: dict[Remote, GitHub] = {}
+        self._repositories: dict[Remote, Repository] = {}
+
+    def forge(self, remote: Remote) -> GitHub | None:
+        """Who can be asked about this repository; None where it is elsewhere, or there is no token."""
+        github = self.settings.github
+        if github.token is None or not is_on(self.settings, remote):
+            return None
+        if remote not in self._forges:
+            from tiny_backspace.forges.github import GitHub
+
+            self._forges[remote] = GitHub(
+                remote.owner, remote.name, github.token, github.api_url, self.emit
+            )
+        return self._forges[remote]
+
+    def repository(self, forge: GitHub, remote: Remote) -> Repository:
+        """What is known of it; asked once."""
+        if remote not in self._repositories:
+            self._repositories[remote] = forge.repository()
+        return self._repositories[remote]
+
+    def located(self, remote: Remote) -> Remote:
+        """Where the repository is now: one that was renamed answers under its old name to people only.
+
+        Raises:
+            ForgeDenied: the token may not see it.
+        """
+        forge = self.forge(remote)
+        if forge is None or self.settings.publish == "patch":
+            return remote
+        repository = self.repository(forge, remote)
+        if (repository.owner, repository.name) == (remote.owner, remote.name):
+            return remote
+        self.emit(
+            Warned(
+                message=f"{remote.owner}/{remote.name} is called {repository.full_name} now; that is where the change goes."
+            )
+        )
+        now = parse(f"{self.settings.github.url}/{repository.full_name}")
+        if not isinstance(now, Remote):
+            return remote
+        self._forges[now], self._repositories[now] = forge, repository
+        return now
+
+    def destination(self, origin: LocalRepository | Remote) -> Destination:
+        """Where a change of this repository goes, as the user wants it.
+
+        Raises:
+            UsageError, ForgeDenied: it cannot go there.
+        """
+        found = self._destination(origin)
+        return DryRun(found) if self.settings.dry_run else found
+
+    def _destination(self, origin: LocalRepository | Remote) -> Destination:
+        publish = self.settings.publish
+        match origin:
+            case LocalRepository():
+                if publish == "pr":
+                    return self._on_forge(_origin_of(origin), origin)
+                return PatchFile() if publish == "patch" else UsersRepository(origin)
+            case Remote():
+                why_not = self._why_not(origin)
+                if publish != "patch" and why_not is None:
+                    return self._on_forge(origin)
+                if publish in {"pr", "branch"}:
+                    raise ForgeDenied(str(why_not), hint=_LOGIN)
+                if why_not:
+                    self.emit(Warned(message=f"{why_not}: the change will be a patch. {_LOGIN}"))
+                return PatchFile()
+
+    def _why_not(self, remote: Remote) -> str | None:
+        if not is_on(self.settings, remote):
+            return f"{remote.host} is not {self.settings.github.url} (github.url in the settings)"
+        return None if self.settings.github.token else "there is no GitHub token"
+
+    def _on_forge(self, remote: Remote, local: LocalRepository | None = None) -> OnForge:
+        if (why_not := self._why_not(remote)) is not None:
+            raise ForgeDenied(why_not, hint=_LOGIN)
+        wanted = Wanted(self.settings.reviewer, self.settings.assignee)
+        git, forge = reaching(self.git, remote), self.forge(remote)
+        if forge is None or self.settings.publish == "branch":
+            return OnForge(remote, git, None, None, wanted, local)
+        return OnForge(remote, git, forge, self.repository(forge, remote), wanted, local)
+
+
+def _origin_of(repository: LocalRepository) -> Remote:
+    """Where the user's clone came from. Only its address is taken from there: no `pushurl`, no `insteadOf`.
+
+    Raises:
+        RepoError, UsageError: it has no such origin.
+    """
+    asked = repository.git.run("config", "--get", "remote.origin.url", git_dir=repository.git_dir)
+    if not asked.ok:
+        raise RepoError(
+            "this repository has no remote `origin` to open a pull request at",
+            hint="git remote add origin URL; or leave --publish pr out, for a branch here.",
+        )
+    found = parse(asked.text)
+    if not isinstance(found, Remote):
+        raise UsageError(
+            "the origin of this repository is a local folder, where no pull request can be opened"
+        )
+    return found

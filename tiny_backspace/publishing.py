@@ -1,0 +1,205 @@
+"""A change on its way to a forge: pushed as one branch, and offered as a pull request."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass, replace
+
+from tiny_backspace.destinations import Offer, PatchFile
+from tiny_backspace.errors import ForgeDenied, ForgeError, UsageError
+from tiny_backspace.events import Emit, PullRequestCreation, WorkSaved, timed
+from tiny_backspace.forges import proposal
+from tiny_backspace.forges.interface import Forge, Proposal, PullRequest, Repository
+from tiny_backspace.repo.git import Git
+from tiny_backspace.repo.mirror import Base
+from tiny_backspace.repo.origin import LocalRepository, is_pushed
+from tiny_backspace.repo.push import Pushed, RefTaken, push
+from tiny_backspace.repo.remote import in_the_way, may_push
+from tiny_backspace.repo.source import Remote
+
+_SPARE = 3  # names that are tried where the first is taken meanwhile
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the user said of the pull request, beyond its words."""
+
+    reviewers: tuple[str, ...] = ()
+    assignees: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class OnForge:
+    """A branch at `remote`, and a pull request from it where `forge` is there to open one in `repository`.
+
+    `local` is the user's clone if the base comes from there: it has to be pushed already.
+    """
+
+    remote: Remote
+    git: Git
+    forge: Forge | None
+    repository: Repository | None
+    wanted: Wanted = Wanted()
+    local: LocalRepository | None = None
+    _base: str = ""
+
+    @property
+    def doing(self) -> str:
+        return "Creating pull request..." if self.forge else "Pushing branch..."
+
+    def check(self, base: Base, branch: str) -> None:
+        """Ask for all that will be needed: access, the right to push, the base branch, the name.
+
+        Raises:
+            ForgeDenied: the token may not do it; the sentence says what is missing.
+            ForgeError: it cannot be done there.
+            UsageError: the base, or the name, is none for it.
+        """
+        repository = self.repository
+        if repository is not None:
+            _check_open(repository)
+        there = may_push(self.git, self.remote.url)
+        if (other := in_the_way(there, branch)) is not None:
+            raise UsageError(
+                f"{self.remote.url} has a branch {other} already",
+                hint="Name another one: --branch NAME.",
+            )
+        if self.local is not None and not is_pushed(self.local, base, there.values()):
+            raise UsageError(
+                f"the commit {base.sha[:12]} is not at {self.remote.url} yet, and a pull request starts from there",
+                hint=f"git push origin {base.branch or 'BRANCH'}, or start from what is there: --base origin/{base.branch or 'main'}.",
+            )
+        if repository is not None:
+            self._base = _base_branch(base, there, repository)
+
+    def take(self, offer: Offer, emit: Emit) -> str:
+        with timed("commit", emit):
+            commit = offer.commit()
+        with timed("push", emit):
+            pushed = self._pushed(offer, commit, emit)
+        emit(WorkSaved(branch=pushed.branch, commit=commit, remote=self.remote.url))
+        if self.forge is None:
+            return f"Branch {pushed.branch} is at {self.remote.url}."
+        wanted = self._proposal(offer, pushed.branch)
+        try:
+            with timed("pull_request", emit):
+                opened = self.forge.open_pull_request(wanted)
+        except ForgeError as error:
+            PatchFile().take(offer, emit)  # with the words for it
+            text = offer.patch.with_name("pull-request.md")
+            finish = shlex.join(_command(self.remote, wanted, body=f"--body-file={text}"))
+            raise type(error)(
+                f"the branch {pushed.branch} is pushed, and no pull request could be opened: {error}",
+                hint=f"{f'{error.hint} ' if error.hint else ''}To finish: {finish}",
+            ) from error
+        _tell(self.remote, wanted, opened, emit)
+        return "Pull request created successfully!"
+
+    def _pushed(self, offer: Offer, commit: str, emit: Emit) -> Pushed:
+        """Under its name, or under another one where somebody took it since it was looked for."""
+        names = [offer.branch, *(f"{offer.branch}-{n}" for n in range(2, _SPARE + 1))]
+        for name in names:
+            match push(self.git, offer.cage.path, self.remote.url, commit, name, emit):
+                case Pushed() as pushed:
+                    return pushed
+                case RefTaken():
+                    continue
+        raise ForgeError(
+            f"{self.remote.url} has branches of all the names that were tried, from {offer.branch} on",
+            hint="The change is kept as a patch. Name another one: --branch NAME.",
+        )
+
+    def _proposal(self, offer: Offer, branch: str) -> Proposal:
+        return Proposal(
+            base=self._base,
+            head=branch,
+            title=offer.title.removeprefix(proposal.DRAFT) if offer.draft else offer.title,
+            body=offer.body,
+            draft=offer.draft,
+            labels=offer.labels,
+            reviewers=self.wanted.reviewers,
+            assignees=self.wanted.assignees,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class OnPullRequest:
+    """One more commit on the branch of a pull request that is there."""
+
+    remote: Remote
+    git: Git
+    pull_request: PullRequest
+
+    doing = "Updating pull request..."
+
+    def check(self, base: Base, branch: str) -> None:  # noqa: ARG002 - the protocol's
+        """Raises ForgeDenied: the token may not push there."""
+        may_push(self.git, self.remote.url)
+
+    def take(self, offer: Offer, emit: Emit) -> str:
+        with timed("commit", emit):
+            commit = offer.commit()
+        base, branch = offer.cage.base.sha, self.pull_request.head
+        with timed("push", emit):
+            pushed = push(
+                self.git, offer.cage.path, self.remote.url, commit, branch, emit, expected=base
+            )
+        if isinstance(pushed, RefTaken):
+            raise ForgeError(
+                f"somebody pushed to {branch} meanwhile: it is {pushed.commit or 'gone'} now",
+                hint="The change is kept as a patch. Run again to start from there.",
+            )
+        emit(WorkSaved(branch=branch, commit=commit, remote=self.remote.url))
+        emit(WorkSaved(pr_url=self.pull_request.url))
+        return f"Pull request #{self.pull_request.number} has one more commit."
+
+
+def _check_open(repository: Repository) -> None:
+    if repository.archived:
+        raise ForgeError(
+            f"{repository.full_name} is archived: nothing can be pushed to it",
+            hint="--publish patch keeps the change as a file.",
+        )
+    if repository.empty:
+        raise ForgeError(f"{repository.full_name} has no commit yet, and a run starts from one")
+    if not repository.may_push:
+        raise ForgeDenied(
+            f"the token may not push to {repository.full_name}",
+            hint="It needs `contents: write` and `pull requests: write` there (a classic one: `repo`).",
+        )
+
+
+def _base_branch(base: Base, there: dict[str, str], repository: Repository) -> str:
+    """The branch that the pull request goes to.
+
+    Raises:
+        UsageError: the base is a commit of none.
+    """
+    if base.branch in there:
+        return str(base.branch)
+    if base.branch is None and base.sha not in there.values():
+        raise UsageError(
+            f"a pull request goes to a branch, and {base.sha[:12]} is the tip of none",
+            hint="--base names a branch; --publish branch pushes without a pull request.",
+        )
+    return repository.default_branch
+
+
+def _tell(remote: Remote, wanted: Proposal, opened: PullRequest, emit: Emit) -> None:
+    command = shlex.join(_command(remote, wanted, body="--body=…"))
+    emit(PullRequestCreation(command=command, output=opened.url, simulated=True))
+    emit(WorkSaved(pr_url=opened.url))
+
+
+def _command(remote: Remote, wanted: Proposal, *, body: str) -> list[str]:
+    """What does the same with GitHub's own program."""
+    return [
+        *("gh", "pr", "create", f"--repo={remote.host}/{remote.owner}/{remote.name}"),
+        *(f"--base={wanted.base}", f"--head={wanted.head}", f"--title={wanted.title}", body),
+        *(("--draft",) if wanted.draft else ()),
+    ]
+
+
+def reaching(git: Git, remote: Remote) -> Git:
+    """A git that may speak to that place; plain http is for this machine, says the parser."""
+    return replace(git, protocols=("http",)) if remote.url.startswith("http://") else git
