@@ -12,10 +12,12 @@ from tests.program import make_repository
 from tiny_backspace.errors import TinyBackspaceError, UsageError
 from tiny_backspace.events import AgentThought, Record, RunFailed, RunStarted
 from tiny_backspace.repo.source import Local
+from tiny_backspace.request import understood
 from tiny_backspace.settings import PROMPT_LIMIT, Settings
 from tiny_backspace.statedir import is_live
+from tiny_backspace.tasks import Asked
 from tiny_backspace.telemetry.store import History
-from tiny_backspace.wiring import Asked, execute, understood
+from tiny_backspace.wiring import execute
 
 RUN = "0a1b2c3d"
 SECRET = "hunter2-canary"

@@ -93,6 +93,26 @@ class DryRun:
 
 
 @dataclass(frozen=True, slots=True)
+class Approved:
+    """Somebody is shown the change first, and asked. `ask` gets the words and the patch's file."""
+
+    instead_of: Destination
+    ask: Callable[[str, Path], bool]
+
+    @property
+    def doing(self) -> str:
+        return self.instead_of.doing
+
+    def check(self, base: Base, branch: str) -> None:
+        self.instead_of.check(base, branch)
+
+    def take(self, offer: Offer, emit: Emit) -> str:
+        if self.ask(f"# {offer.title}\n\n{offer.body}", offer.patch):
+            return self.instead_of.take(offer, emit)
+        return f"Not approved, so nothing was pushed or made. {PatchFile().take(offer, emit)}"
+
+
+@dataclass(frozen=True, slots=True)
 class PatchFile:
     """The patch stays, and beside it what a pull request would say."""
 

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from tiny_backspace.destinations import Destination, DryRun, PatchFile, UsersRepository
+from tiny_backspace.destinations import Approved, Destination, DryRun, PatchFile, UsersRepository
 from tiny_backspace.errors import ForgeDenied, RepoError, UsageError
 from tiny_backspace.events import Emit, HostCommand, Warned
-from tiny_backspace.publishing import OnForge, Wanted, reaching
+from tiny_backspace.publishing import OnForge, OnPullRequest, Wanted, reaching
 from tiny_backspace.repo.environment import Credential
 from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.origin import LocalRepository
-from tiny_backspace.repo.source import Remote, parse
+from tiny_backspace.repo.source import Remote, page, parse
 from tiny_backspace.settings import Settings
+from tiny_backspace.tasks import Asked, from_page
 
 if TYPE_CHECKING:
     from tiny_backspace.forges.github import GitHub
-    from tiny_backspace.forges.interface import Repository
+    from tiny_backspace.forges.interface import PullRequest, Repository
+
+Ask: TypeAlias = Callable[[str, Path], bool]
 
 _SECONDS = 10
 _LOGIN = "Set GITHUB_TOKEN (it needs `contents` and `pull requests`, read and write), or log in with `gh auth login`."
@@ -64,12 +68,24 @@ def with_gh_token(
 
 
 class Host:
-    """GitHub, or an Enterprise Server, as the settings have it. `git` has the credential for it."""
+    """GitHub, or an Enterprise Server, as the settings have it. `git` has the credential for it.
 
-    def __init__(self, settings: Settings, git: Git, emit: Emit) -> None:
+    `revises` is the pull request that is to be gone on with; `ask` whoever has to approve of a change.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        git: Git,
+        emit: Emit,
+        revises: PullRequest | None = None,
+        ask: Ask | None = None,
+    ) -> None:
         self.settings = settings
         self.git = git
         self.emit = emit
+        self.revises = revises
+        self.ask = ask
         self._forges: dict[Remote, GitHub] = {}
         self._repositories: dict[Remote, Repository] = {}
 
@@ -122,7 +138,9 @@ class Host:
             UsageError, ForgeDenied: it cannot go there.
         """
         found = self._destination(origin)
-        return DryRun(found) if self.settings.dry_run else found
+        if self.settings.dry_run:
+            return DryRun(found)
+        return found if self.ask is None else Approved(found, self.ask)
 
     def _destination(self, origin: LocalRepository | Remote) -> Destination:
         publish = self.settings.publish
@@ -146,14 +164,54 @@ class Host:
             return f"{remote.host} is not {self.settings.github.url} (github.url in the settings)"
         return None if self.settings.github.token else "there is no GitHub token"
 
-    def _on_forge(self, remote: Remote, local: LocalRepository | None = None) -> OnForge:
+    def _on_forge(self, remote: Remote, local: LocalRepository | None = None) -> Destination:
         if (why_not := self._why_not(remote)) is not None:
             raise ForgeDenied(why_not, hint=_LOGIN)
         wanted = Wanted(self.settings.reviewer, self.settings.assignee)
         git, forge = reaching(self.git, remote), self.forge(remote)
+        if self.revises is not None:
+            return OnPullRequest(remote, git, self.revises)
         if forge is None or self.settings.publish == "branch":
             return OnForge(remote, git, None, None, wanted, local)
-        return OnForge(remote, git, forge, self.repository(forge, remote), wanted, local)
+        repository = self.repository(forge, remote)
+        fork = self._forked(forge, repository) if self.settings.fork else None
+        return OnForge(remote, git, forge, repository, wanted, local, fork)
+
+    def _forked(self, forge: GitHub, repository: Repository) -> Remote | None:
+        """The fork of whoever's token it is, with the default branch as it is here; None where none is needed."""
+        if repository.may_push:
+            return None
+        made = forge.fork()
+        forge.update_fork(repository.default_branch)
+        found = parse(f"{self.settings.github.url}/{made.full_name}")
+        return found if isinstance(found, Remote) else None
+
+
+def task(asked: Asked, settings: Settings, emit: Emit) -> Asked | str:
+    """What is asked for, read from the forge where it stands there; a sentence, if it needs nothing done.
+
+    Raises:
+        UsageError, ForgeError: it is no page for us, or it cannot be read.
+    """
+    found = page(asked.repo)
+    if found is None:
+        if asked.revising:
+            raise UsageError(
+                "what is to be revised is named by its address",
+                hint="tiny-backspace revise https://github.com/owner/name/pull/12",
+            )
+        return asked
+    token = settings.github.token
+    if not is_on(settings, found.remote):
+        raise UsageError(
+            f"{found.remote.host} is not {settings.github.url} (github.url in the settings)"
+        )
+    if token is None:
+        raise ForgeDenied("there is no GitHub token", hint=_LOGIN)
+    from tiny_backspace.forges.github import GitHub
+
+    tracker = GitHub(found.remote.owner, found.remote.name, token, settings.github.api_url, emit)
+    return from_page(asked, found, tracker, force=settings.force)
 
 
 def _origin_of(repository: LocalRepository) -> Remote:

@@ -32,7 +32,8 @@ class Wanted:
 class OnForge:
     """A branch at `remote`, and a pull request from it where `forge` is there to open one in `repository`.
 
-    `local` is the user's clone if the base comes from there: it has to be pushed already.
+    `local` is the user's clone if the base comes from there: it has to be pushed already. `fork` is where
+    the branch goes instead, where the right to push is wanting.
     """
 
     remote: Remote
@@ -41,11 +42,17 @@ class OnForge:
     repository: Repository | None
     wanted: Wanted = Wanted()
     local: LocalRepository | None = None
+    fork: Remote | None = None
     _base: str = ""
 
     @property
     def doing(self) -> str:
         return "Creating pull request..." if self.forge else "Pushing branch..."
+
+    @property
+    def place(self) -> Remote:
+        """Where the branch is pushed."""
+        return self.fork or self.remote
 
     def check(self, base: Base, branch: str) -> None:
         """Ask for all that will be needed: access, the right to push, the base branch, the name.
@@ -57,11 +64,11 @@ class OnForge:
         """
         repository = self.repository
         if repository is not None:
-            _check_open(repository)
-        there = may_push(self.git, self.remote.url)
+            _check_open(repository, forked=self.fork is not None)
+        there = may_push(self.git, self.place.url)
         if (other := in_the_way(there, branch)) is not None:
             raise UsageError(
-                f"{self.remote.url} has a branch {other} already",
+                f"{self.place.url} has a branch {other} already",
                 hint="Name another one: --branch NAME.",
             )
         if self.local is not None and not is_pushed(self.local, base, there.values()):
@@ -77,9 +84,9 @@ class OnForge:
             commit = offer.commit()
         with timed("push", emit):
             pushed = self._pushed(offer, commit, emit)
-        emit(WorkSaved(branch=pushed.branch, commit=commit, remote=self.remote.url))
+        emit(WorkSaved(branch=pushed.branch, commit=commit, remote=self.place.url))
         if self.forge is None:
-            return f"Branch {pushed.branch} is at {self.remote.url}."
+            return f"Branch {pushed.branch} is at {self.place.url}."
         wanted = self._proposal(offer, pushed.branch)
         try:
             with timed("pull_request", emit):
@@ -99,20 +106,20 @@ class OnForge:
         """Under its name, or under another one where somebody took it since it was looked for."""
         names = [offer.branch, *(f"{offer.branch}-{n}" for n in range(2, _SPARE + 1))]
         for name in names:
-            match push(self.git, offer.cage.path, self.remote.url, commit, name, emit):
+            match push(self.git, offer.cage.path, self.place.url, commit, name, emit):
                 case Pushed() as pushed:
                     return pushed
                 case RefTaken():
                     continue
         raise ForgeError(
-            f"{self.remote.url} has branches of all the names that were tried, from {offer.branch} on",
+            f"{self.place.url} has branches of all the names that were tried, from {offer.branch} on",
             hint="The change is kept as a patch. Name another one: --branch NAME.",
         )
 
     def _proposal(self, offer: Offer, branch: str) -> Proposal:
         return Proposal(
             base=self._base,
-            head=branch,
+            head=f"{self.fork.owner}:{branch}" if self.fork else branch,
             title=offer.title.removeprefix(proposal.DRAFT) if offer.draft else offer.title,
             body=offer.body,
             draft=offer.draft,
@@ -154,7 +161,7 @@ class OnPullRequest:
         return f"Pull request #{self.pull_request.number} has one more commit."
 
 
-def _check_open(repository: Repository) -> None:
+def _check_open(repository: Repository, *, forked: bool) -> None:
     if repository.archived:
         raise ForgeError(
             f"{repository.full_name} is archived: nothing can be pushed to it",
@@ -162,10 +169,10 @@ def _check_open(repository: Repository) -> None:
         )
     if repository.empty:
         raise ForgeError(f"{repository.full_name} has no commit yet, and a run starts from one")
-    if not repository.may_push:
+    if not (repository.may_push or forked):
         raise ForgeDenied(
             f"the token may not push to {repository.full_name}",
-            hint="It needs `contents: write` and `pull requests: write` there (a classic one: `repo`).",
+            hint="It needs `contents: write` and `pull requests: write` there (a classic one: `repo`); or --fork goes by way of a fork of yours.",
         )
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tiny_backspace.agent.budget import Budget, Limits
+from tiny_backspace.agent.clip import clip
 from tiny_backspace.agent.facts import Facts, look
 from tiny_backspace.agent.loop import Agent, solve
 from tiny_backspace.agent.prompt import opening, system
@@ -52,6 +53,8 @@ from tiny_backspace.telemetry.turns import Checkpoint
 from tiny_backspace.verification import Verification
 from tiny_backspace.views.state import RunState
 
+_DIFF = 40_000  # bytes of what a pull request changes so far
+
 
 class Journal(Turns, Protocol):
     """What `resume` needs, kept from when it is known on."""
@@ -71,7 +74,8 @@ class Resumed:
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the user asked for, understood. `base` is a branch, tag or commit; None is HEAD. `depth` is
-    how many commits of history come along; None is all.
+    how many commits of history come along; None is all. `revises` is how many of them are what a pull
+    request changes so far, which is shown to the agent.
     """
 
     source: Source
@@ -84,6 +88,7 @@ class Request:
     command_timeout: float
     resumed: Resumed | None = None
     depth: int | None = 1
+    revises: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,7 +243,7 @@ def _work(
             if work.patch:
                 put_in(sandbox, work.patch)
             bench.adopt(work)
-    conversation = (work.conversation if work else ()) or (opening(request.prompt, facts),)
+    conversation = (work.conversation if work else ()) or (_opening(request, facts, sandbox),)
     budget = Budget(request.limits)
     toolbox = Toolbox(
         sandbox, request.command_timeout, left=budget.left, redact=request.delivery.redact
@@ -255,6 +260,18 @@ def _work(
     except BaseException:  # a signal, a lost session, a bug: whatever it is, the work is not lost
         bench.rescue()
         raise
+
+
+def _opening(request: Request, facts: Facts, sandbox: Sandbox) -> User:
+    first = opening(request.prompt, facts)
+    if request.revises is None:
+        return first
+    asked = ("git", "diff", "--no-color", "--no-ext-diff", f"HEAD~{request.revises}", "HEAD")
+    diff = sandbox.call(asked, timeout=60).stdout.decode(errors="replace")
+    if not diff:
+        return first
+    told = f"What the pull request changes so far:\n\n{clip(diff, _DIFF)}"
+    return User((*first.parts, Text(told)))
 
 
 def _solved(

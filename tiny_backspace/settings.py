@@ -74,6 +74,7 @@ class Settings(BaseModel):
     cache: bool = False
     publish: Literal["pr", "branch", "patch"] | None = None
     dry_run: bool = False
+    approve: bool = False
     branch: str | None = Field(None, max_length=200)
     title: str | None = Field(None, max_length=256)
     label: Names = ()
@@ -82,6 +83,8 @@ class Settings(BaseModel):
     draft: bool | None = None
     allow_path: Names = ()
     github: GitHubSettings = GitHubSettings()
+    fork: bool = False
+    force: bool = False
     history: Literal["shallow", "full"] = "shallow"
     mirror_limit: Size = 5 << 30
     verify: str | None = None

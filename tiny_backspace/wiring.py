@@ -9,11 +9,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
-from typing import Any, Protocol
+from typing import Protocol
 
 from tiny_backspace import __version__
-from tiny_backspace.agent.budget import Limits
-from tiny_backspace.delivery import Delivery
 from tiny_backspace.errors import UsageError
 from tiny_backspace.events import (
     Emit,
@@ -26,33 +24,23 @@ from tiny_backspace.events import (
     ThoughtDelta,
 )
 from tiny_backspace.failure import concluded, crash_report
-from tiny_backspace.hosts import Host, credential, with_gh_token
+from tiny_backspace.hosts import Ask, Host, credential, task, with_gh_token
 from tiny_backspace.providers.answering import answering
 from tiny_backspace.recorder import Recorder, Subscriber, Watcher
-from tiny_backspace.redact import Redact, redactor
+from tiny_backspace.redact import redactor
 from tiny_backspace.repo.git import Git
-from tiny_backspace.repo.source import Local, parse
-from tiny_backspace.run import Parts, Request, Resumed, run
+from tiny_backspace.repo.source import Local, page, parse
+from tiny_backspace.request import understood
+from tiny_backspace.run import Parts, run
 from tiny_backspace.sandbox.container import Wish
 from tiny_backspace.sandbox.interface import Sandbox
-from tiny_backspace.settings import PROMPT_LIMIT, Settings, secrets
+from tiny_backspace.settings import Settings, secrets
 from tiny_backspace.statedir import cache_dir, hold, is_live, owner_id, private_dir, state_dir
+from tiny_backspace.tasks import Asked
 from tiny_backspace.telemetry.database import HistoryError
 from tiny_backspace.telemetry.store import History
 from tiny_backspace.telemetry.turns import Task, Turns
-from tiny_backspace.verification import Verification
 from tiny_backspace.views.state import RunState, advance
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """The command line's part of a run; `prompt` is read already. `flags` are kept for `resume`."""
-
-    repo: str
-    prompt: str
-    base: str | None = None
-    flags: Mapping[str, Any] = field(default_factory=dict)
-    resumed: Resumed | None = None
 
 
 @dataclass(slots=True)
@@ -83,6 +71,7 @@ def execute(
     subscribers: tuple[Subscriber, ...],
     watchers: tuple[Watcher, ...],
     hold_signals: HoldSignals = _as_it_is,
+    ask: Ask | None = None,
 ) -> tuple[int, RunState]:
     """One run from here to its closing event: the exit code, and the run as its records tell it.
 
@@ -115,11 +104,15 @@ def execute(
         def pipeline() -> str:
             if asked_gh is not None:
                 emit(asked_gh)
-            request = understood(asked, settings, run_id, redact)
-            task = Task(request.repo, asked.prompt, flags=asked.flags)
-            journal = Turns(history.path, run_id, task)
+            wanted = task(asked, settings, emit)
+            if isinstance(wanted, str):
+                return wanted
+            request = understood(wanted, settings, run_id, redact)
+            repo = request.repo if page(asked.repo) is None else asked.repo
+            kept = Task(repo, wanted.prompt, flags=asked.flags)
+            journal = Turns(history.path, run_id, kept)
             with _parts(
-                settings, environment, run_id, lambda: folded.state, journal, emit
+                settings, environment, run_id, wanted, lambda: folded.state, journal, emit, ask
             ) as parts:
                 closing = run(request, parts, emit)
             with suppress(HistoryError):  # it is a private file, and the work is done
@@ -167,69 +160,16 @@ def _once_started(history: Subscriber) -> Subscriber:
     return keep
 
 
-def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) -> Request:
-    """The request, with everything in it checked that can be checked without touching anything.
-
-    Raises:
-        UsageError: the repository or the prompt is not acceptable.
-    """
-    source = parse(asked.repo, settings.github.url)
-    size = len(asked.prompt.encode(errors="replace"))
-    if not asked.prompt.strip():
-        raise UsageError("the prompt is empty", hint='Say what to change: "fix the typo in …".')
-    if size > PROMPT_LIMIT:
-        raise UsageError(f"the prompt has {size} bytes; at most {PROMPT_LIMIT} are taken")
-    verification = (
-        Verification(settings.verify, settings.verify_attempts, settings.verify_timeout)
-        if settings.verify
-        else None
-    )
-    identity = {
-        f"GIT_{role}_{part}": value
-        for role in ("AUTHOR", "COMMITTER")
-        for part, value in (("NAME", settings.author_name), ("EMAIL", settings.author_email))
-    }
-    return Request(
-        source=source,
-        repo=str(Path(source.path).expanduser().absolute())
-        if isinstance(source, Local)
-        else source.url,
-        prompt=asked.prompt,
-        base=asked.base,
-        verification=verification,
-        delivery=Delivery(
-            run_id=run_id,
-            prompt=asked.prompt,
-            allow_path=settings.allow_path,
-            identity=identity,
-            redact=redact,
-            name=settings.branch,
-            title=settings.title,
-            draft=settings.draft,
-            labels=settings.label,
-            co_author=settings.co_author,
-        ),
-        limits=Limits(
-            settings.max_turns,
-            settings.max_tool_calls,
-            settings.timeout,
-            settings.max_cost,
-            settings.max_tokens,
-        ),
-        command_timeout=settings.command_timeout,
-        resumed=asked.resumed,
-        depth=None if settings.history == "full" else 1,
-    )
-
-
 @contextmanager
 def _parts(
     settings: Settings,
     environment: Mapping[str, str],
     run_id: str,
+    wanted: Asked,
     so_far: Callable[[], RunState],
     journal: Turns,
     emit: Emit,
+    ask: Ask | None,
 ) -> Generator[Parts]:
     state, cache = state_dir(environment), private_dir(cache_dir(environment))
     chain = answering(
@@ -238,7 +178,7 @@ def _parts(
     folder = private_dir(state / "runs" / run_id)
     home = private_dir(folder / "home")
     git = Git(environment=environment, home=home, emit=emit, credential=credential(settings))
-    host = Host(settings, git, emit)
+    host = Host(settings, git, emit, wanted.revises, ask)
     try:
         yield Parts(
             open_sandbox=_opener(settings, state, run_id),

@@ -8,7 +8,7 @@ import zlib
 from datetime import UTC, datetime
 
 from tests.servers.github_call import World
-from tests.servers.github_state import Comment, Issue, Pull, Repo, Review, Token
+from tests.servers.github_state import Comment, Issue, Pull, Repo, Review, Token, commits_between
 from tests.servers.openapi import Json, example
 
 
@@ -117,6 +117,7 @@ def pull(world: World, repo: Repo, pull: Pull) -> Json:
     source = repo if not pull.head_repository else world.repository(pull.head_repository)
     sha = (source.tip(pull.head) if source and pull.open else None) or pull.head_sha
     whole["head"] = _side(world, whole["head"], source or repo, pull.head, sha)
+    whole["commits"] = commits_between(repo, whole["base"]["sha"], source or repo, sha) or 1
     if source is None or pull.head_repository is None:
         whole["head"] |= {"repo": None}
     return whole

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.servers import github_bodies as bodies
 from tests.servers.github_call import Answer, Call, Refused, invalid, not_found
-from tests.servers.github_state import Comment, Pull, Repo, has_commits_between
+from tests.servers.github_state import Comment, Pull, Repo, commits_between
 
 _LONGEST_TITLE, _LONGEST_BODY = 256, 65_536  # characters
 
@@ -126,7 +126,7 @@ def _judge(call: Call, head: _Head, base_sha: str) -> None:
         if each.open and each.base == base and _label(call, each) == label:
             words = f"A pull request already exists for {label}."
             raise invalid("PullRequest", None, "custom", words)
-    if not has_commits_between(repo, base_sha, head.repo, head.sha):
+    if not commits_between(repo, base_sha, head.repo, head.sha):
         between = (base, head.branch) if head.repo is repo else (f"{repo.owner}:{base}", label)
         words = "No commits between {} and {}".format(*between)
         raise invalid("PullRequest", None, "custom", words)

@@ -164,17 +164,17 @@ class Repo:
         return found.stdout.strip() or None
 
 
-def has_commits_between(base: Repo, base_sha: str, head: Repo, head_sha: str) -> bool:
+def commits_between(base: Repo, base_sha: str, head: Repo, head_sha: str) -> int:
     if base.git_folder is None or head.git_folder is None:
-        return base_sha != head_sha
+        return int(base_sha != head_sha)
     found = _git(
         head.git_folder,
         "rev-list",
-        "--max-count=1",
+        "--count",
         f"{base_sha}..{head_sha}",
         objects=[base.git_folder / "objects"],
     )
-    return bool(found.stdout)
+    return int(found.stdout or 0)
 
 
 def clone(parent: Path, fork: Path) -> None:

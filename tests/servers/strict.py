@@ -90,13 +90,7 @@ def _openai_item(body: Json, given: list[Json], number: int, item: Json) -> Iter
         case "message":
             yield from _openai_message(place, item)
         case "function_call" | "function_call_output":
-            if not 1 <= len(item["call_id"]) <= 64:
-                yield f"Invalid '{place}.call_id': string too long. Expected a maximum length of 64"
-            if not NAME.fullmatch(item.get("name", "x")):
-                yield f"Invalid '{place}.name': string does not match pattern."
-            text = item["arguments" if kind == "function_call" else "output"]
-            if not isinstance(text, str):
-                yield f"Invalid type for '{place}': expected a string."
+            yield from _openai_call(place, item)
         case "reasoning":
             if item.get("encrypted_content") is None:
                 yield f"Item with id '{item['id']}' not found: items are not persisted when `store` is false."
@@ -104,6 +98,16 @@ def _openai_item(body: Json, given: list[Json], number: int, item: Json) -> Iter
                 yield f"The encrypted content for item {item['id']} could not be verified: its prefix is another one."
             if number + 1 == len(given) or given[number + 1].get("role") == "user":
                 yield f"Item '{item['id']}' of type 'reasoning' was provided without its required following item."
+
+
+def _openai_call(place: str, item: Json) -> Iterator[str]:
+    if not 1 <= len(item["call_id"]) <= 64:
+        yield f"Invalid '{place}.call_id': string too long. Expected a maximum length of 64"
+    if not NAME.fullmatch(item.get("name", "x")):
+        yield f"Invalid '{place}.name': string does not match pattern."
+    text = item["arguments" if item["type"] == "function_call" else "output"]
+    if not isinstance(text, str):
+        yield f"Invalid type for '{place}': expected a string."
 
 
 def _openai_message(place: str, item: Json) -> Iterator[str]:

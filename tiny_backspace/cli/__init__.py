@@ -8,7 +8,7 @@ import sys
 import typer
 
 from tiny_backspace import __version__
-from tiny_backspace.cli import clean, demo, history, image, resume, run
+from tiny_backspace.cli import clean, demo, history, image, resume, revise, run
 from tiny_backspace.errors import Stopped, TinyBackspaceError
 
 app = typer.Typer(
@@ -30,6 +30,7 @@ def _options(
 
 
 run.register(app)
+revise.register(app)
 resume.register(app)
 history.register(app)
 image.register(app)

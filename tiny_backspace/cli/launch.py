@@ -9,7 +9,7 @@ import secrets
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,7 @@ class Launch:
     quiet: bool = False
     verbose: bool = False
     resumed: Resumed | None = None
+    revising: bool = False
 
 
 def launch(wanted: Launch) -> None:
@@ -47,7 +48,8 @@ def launch(wanted: Launch) -> None:
         typer.Exit: with the run's exit code, if it is not 0.
     """
     from tiny_backspace import settings
-    from tiny_backspace.wiring import Asked, execute
+    from tiny_backspace.tasks import Asked
+    from tiny_backspace.wiring import execute
 
     gc.enable()  # see __main__: by now what there is to import is imported
 
@@ -55,8 +57,12 @@ def launch(wanted: Launch) -> None:
     effective = settings.load(
         wanted.flags, environment, settings.config_file(environment), wanted.env_file
     )
+    if effective.approve:
+        wanted = _asking(wanted)
     given = {k: v for k, v in wanted.flags.items() if v not in (None, ())}
-    asked = Asked(wanted.repo, wanted.prompt, wanted.base, given, wanted.resumed)
+    asked = Asked(
+        wanted.repo, wanted.prompt, wanted.base, given, wanted.resumed, revising=wanted.revising
+    )
     with stopping() as signals:
         with _views(wanted) as (subscribers, watchers):
             code, state = execute(
@@ -67,6 +73,7 @@ def launch(wanted: Launch) -> None:
                 subscribers,
                 watchers,
                 signals.hold,
+                _ask if effective.approve else None,
             )
         if wanted.output is not Output.JSONL:
             if effective.dry_run:
@@ -77,6 +84,52 @@ def launch(wanted: Launch) -> None:
             _say_rest(state)
     if code:
         raise typer.Exit(code)
+
+
+def read_prompt(given: str) -> str:
+    """The text itself, the content of @FILE, or standard input for -. Longer ones are cut above the limit."""
+    from tiny_backspace.settings import PROMPT_LIMIT
+
+    try:
+        if given == "-":
+            data = sys.stdin.buffer.read(PROMPT_LIMIT + 1)
+        elif given.startswith("@"):
+            with Path(given[1:]).open("rb") as file:
+                data = file.read(PROMPT_LIMIT + 1)
+        else:
+            data = os.fsencode(given)
+        return data.decode()
+    except OSError as error:
+        raise UsageError(f"the prompt cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise UsageError("the prompt is not UTF-8 text") from error
+
+
+def _asking(wanted: Launch) -> Launch:
+    """Panels would be in the way of a question.
+
+    Raises:
+        UsageError: there is nobody to ask.
+    """
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageError(
+            "--approve asks in a terminal, and there is none",
+            hint="--dry-run shows it without asking.",
+        )
+    live = wanted.output in {Output.AUTO, Output.LIVE}
+    return replace(wanted, output=Output.PLAIN) if live else wanted
+
+
+def _ask(words: str, patch: Path) -> bool:
+    """Whether the user, who is shown all of it, wants it to go on."""
+    from tiny_backspace.redact import clean
+
+    diff = patch.read_bytes().decode(errors="replace")
+    typer.echo(clean(f"\n{words}\n{diff}"), err=True)
+    try:
+        return typer.confirm("Go on?", default=False, err=True)
+    except typer.Abort:  # the end of the input
+        return False
 
 
 @contextmanager

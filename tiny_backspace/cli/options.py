@@ -24,6 +24,14 @@ def _option(help: str, panel: str, *names: str, metavar: str | None = None) -> A
     )
 
 
+Prompt: TypeAlias = Annotated[
+    str,
+    typer.Argument(
+        help="What to change; @FILE reads a file, - standard input. An issue, or a review, needs none.",
+        metavar="[PROMPT]",
+        show_default=False,
+    ),
+]
 Base: TypeAlias = Annotated[
     str | None, _option("Start from this branch, tag or commit [HEAD].", _CHANGE)
 ]
@@ -40,6 +48,15 @@ DryRun: TypeAlias = Annotated[
     typer.Option(
         "--dry-run",
         help="Do all but push: show the pull request and its diff.",
+        rich_help_panel=_CHANGE,
+        show_default=False,
+    ),
+]
+Approve: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--approve",
+        help="Show the diff and ask before anything is pushed or made.",
         rich_help_panel=_CHANGE,
         show_default=False,
     ),
@@ -68,6 +85,28 @@ Draft: TypeAlias = Annotated[
         rich_help_panel=_CHANGE,
         show_default=False,
     ),
+]
+Fork: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--fork",
+        help="Without the right to push: by way of a fork of yours.",
+        rich_help_panel=_CHANGE,
+        show_default=False,
+    ),
+]
+Force: TypeAlias = Annotated[
+    bool | None,
+    typer.Option(
+        "--force",
+        help="Also for an issue that is closed or answered, or a branch that is not ours.",
+        rich_help_panel=_CHANGE,
+        show_default=False,
+    ),
+]
+History: TypeAlias = Annotated[
+    str | None,
+    _option("Commits that the agent can see [shallow].", _CHANGE, metavar="shallow|full"),
 ]
 AllowPath: TypeAlias = Annotated[
     list[str] | None,
@@ -169,7 +208,7 @@ EnvFile: TypeAlias = Annotated[
 
 SETTINGS = frozenset(
     (
-        "publish", "dry_run", "branch", "title", "label", "reviewer", "assignee", "draft", "allow_path", "verify", "verify_attempts", "verify_timeout", "agents", "max_turns", "max_tool_calls",
+        "publish", "dry_run", "approve", "branch", "title", "label", "reviewer", "assignee", "draft", "fork", "force", "history", "allow_path", "verify", "verify_attempts", "verify_timeout", "agents", "max_turns", "max_tool_calls",
         "max_cost", "max_tokens", "timeout", "command_timeout", "cache", "image", "memory", "disk", "cpus", "pids",
         "runtime",
     )

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tiny_backspace.cli import options
-from tiny_backspace.cli.launch import Launch, launch
+from tiny_backspace.cli.launch import Launch, launch, read_prompt
 from tiny_backspace.cli.options import Output
-from tiny_backspace.errors import UsageError
 
 
 def register(app: typer.Typer) -> None:
@@ -23,23 +19,25 @@ def register(app: typer.Typer) -> None:
 def run(
     repo: Annotated[
         str,
-        typer.Argument(help="A local folder, owner/name, or an https or git@ URL.", metavar="REPO"),
-    ],
-    prompt: Annotated[
-        str,
         typer.Argument(
-            help="What to change; @FILE reads a file, - standard input.", metavar="PROMPT"
+            help="A local folder, owner/name, an https or git@ URL, or an issue's address.",
+            metavar="REPO",
         ),
     ],
+    prompt: options.Prompt = "",
     base: options.Base = None,
     publish: options.Publish = None,
     dry_run: options.DryRun = None,
+    approve: options.Approve = None,
     branch: options.Branch = None,
     title: options.Title = None,
     label: options.Label = None,
     reviewer: options.Reviewer = None,
     assignee: options.Assignee = None,
     draft: options.Draft = None,
+    fork: options.Fork = None,
+    force: options.Force = None,
+    history: options.History = None,
     allow_path: options.AllowPath = None,
     verify: options.Verify = None,
     verify_attempts: options.VerifyAttempts = None,
@@ -63,7 +61,7 @@ def run(
     verbose: options.Verbose = False,
     env_file: options.EnvFile = None,
 ) -> None:
-    """Change a repository as the prompt says, and leave the change as a branch or a patch.
+    """Change a repository as the prompt says: a pull request, a branch, or a patch.
 
     \b
     Examples:
@@ -73,10 +71,14 @@ def run(
       tiny-backspace run . "add type hints" --agents ollama:qwen3-coder:30b
       branch=$(tiny-backspace run . "add *.log to .gitignore" --quiet)
       tiny-backspace run owner/name - -o jsonl < task.md | jq .type
+      url=$(tiny-backspace run owner/name @task.md --label chore --quiet)
+      tiny-backspace run owner/name "fix the typo" --dry-run
+      tiny-backspace run https://github.com/owner/name/issues/12
 
     \b
     Exit codes: 0 done · 2 usage · 3 repository · 4 sandbox · 5 provider
-      6 agent or limit · 8 change refused · 9 verification failed
+      6 agent or limit · 7 pull request · 8 change refused
+      9 verification failed
       70 a bug · 130 interrupted · 143 terminated
     A run that ended early goes on with: tiny-backspace resume last
     """  # noqa: D301 - \b keeps the lines of an example apart
@@ -84,7 +86,7 @@ def run(
     launch(
         Launch(
             repo,
-            _prompt(prompt),
+            read_prompt(prompt),
             base,
             flags,
             env_file,
@@ -93,22 +95,3 @@ def run(
             verbose=verbose,
         )
     )
-
-
-def _prompt(given: str) -> str:
-    """The text itself, the content of @FILE, or standard input for -. Longer ones are cut above the limit."""
-    from tiny_backspace.settings import PROMPT_LIMIT
-
-    try:
-        if given == "-":
-            data = sys.stdin.buffer.read(PROMPT_LIMIT + 1)
-        elif given.startswith("@"):
-            with Path(given[1:]).open("rb") as file:
-                data = file.read(PROMPT_LIMIT + 1)
-        else:
-            data = os.fsencode(given)
-        return data.decode()
-    except OSError as error:
-        raise UsageError(f"the prompt cannot be read: {error}") from error
-    except UnicodeDecodeError as error:
-        raise UsageError("the prompt is not UTF-8 text") from error

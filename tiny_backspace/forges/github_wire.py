@@ -93,6 +93,7 @@ class _Pull(Wire):
     body: str | None = None
     state: str = "open"
     draft: bool = False
+    commits: PositiveInt = 1
     base: _Branch = _Branch()
     head: _Branch = _Branch()
     user: User | None = None
@@ -109,6 +110,7 @@ class _Pull(Wire):
             head_repository=self.head.repo.full_name if self.head.repo else "",
             open=self.state == "open",
             draft=self.draft,
+            commits=self.commits,
         )
 
 

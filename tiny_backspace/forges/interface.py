@@ -59,6 +59,7 @@ class PullRequest:
     head_repository: str = ""
     open: bool = True
     draft: bool = False
+    commits: int = 1
 
 
 @dataclass(frozen=True, slots=True)

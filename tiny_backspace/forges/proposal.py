@@ -84,6 +84,11 @@ class Draft:
     closes: int | None = None
 
 
+def is_ours(branch: str, body: str) -> bool:
+    """Whether a pull request of this branch and description was made by this tool."""
+    return branch.startswith("tiny-backspace/") or _MACHINE in body
+
+
 def slug(prompt: str) -> str:
     """`[a-z0-9-]{1,40}`: the prompt's first words, or "change" if none can be spelled so."""
     folded = unicodedata.normalize("NFKD", prompt[:1000]).encode("ascii", "ignore").decode().lower()
