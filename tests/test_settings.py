@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from tests.program import Program
@@ -188,3 +191,118 @@ def test_the_settings_file_lies_where_xdg_says() -> None:
     assert config_file({"XDG_CONFIG_HOME": "/c"}) == Path("/c/tiny-backspace/config.toml")
     usual = Path(os.path.expanduser("~/.config/tiny-backspace/config.toml"))  # noqa: PTH111 - what a shell does
     assert config_file({"XDG_CONFIG_HOME": "relative"}) == usual
+
+
+def token_of(environment: dict[str, str], named: Path | None = None) -> str | None:
+    found = load({}, environment, NOWHERE, named).github.token
+    return None if found is None else found.get_secret_value()
+
+
+def test_the_token_comes_from_the_first_of_its_variables_and_ours_win(tmp_path: Path) -> None:
+    usual = {"GITHUB_TOKEN": "a", "GH_TOKEN": "b", "GITHUB_PAT": "c"}
+    named = file(tmp_path, "GH_TOKEN=n\n", "my.env")
+
+    assert token_of({}) is None
+    assert token_of({"GITHUB_TOKEN": ""}) is None
+    assert token_of(usual) == "a"
+    assert token_of({**usual, "GITHUB_TOKEN": ""}) == "b"
+    assert token_of({"GITHUB_PAT": "c"}) == "c"
+    assert token_of({**usual, "TINY_BACKSPACE_GITHUB_TOKEN": "o"}) == "o"
+    assert token_of({}, named) == "n"
+    assert token_of({"GH_TOKEN": "b"}, named) == "b"
+
+
+@pytest.mark.parametrize("name", ["GITHUB_TOKEN", "GH_TOKEN", "GITHUB_PAT"])
+def test_a_token_is_a_secret_wherever_it_comes_from(tmp_path: Path, name: str) -> None:
+    named = file(tmp_path, f"TINY_BACKSPACE_{name}={KEY}\n", "my.env")
+
+    found = load({}, {}, NOWHERE, named)
+
+    assert secrets({}, found) == (KEY,)
+    assert KEY not in repr(found) + str(found) + found.model_dump_json()
+
+
+def test_the_place_of_github_is_in_the_file_or_in_a_variable(tmp_path: Path) -> None:
+    config = file(
+        tmp_path,
+        "[github]\nurl = 'https://ghe.example.org/'\napi_url = 'https://ghe.example.org/api/v3/'\n",
+    )
+    runner = {"GITHUB_SERVER_URL": "https://usual.example.org", "GITHUB_API_URL": ""}
+    ours = {"TINY_BACKSPACE_GITHUB_URL": "http://127.0.0.1:8080"}
+
+    usual = load({}, {}, NOWHERE).github
+    there = load({}, {}, config).github
+
+    assert (usual.url, usual.api_url) == ("https://github.com", "https://api.github.com")
+    assert (there.url, there.api_url) == (
+        "https://ghe.example.org",
+        "https://ghe.example.org/api/v3",
+    )
+    assert load({}, runner, config).github.url == "https://usual.example.org"
+    assert load({}, runner, config).github.api_url == there.api_url
+    assert load({}, {**runner, **ours}, config).github.url == "http://127.0.0.1:8080"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://github.example.org", "ftp://github.com", "github.com", "https://", "https://me@github.com",
+        "https://github.com?x", "https://github.com/a b", "https://git\u00ebub.com", "http://127.0.0.1.example.org",
+        "http://localhost.example.org", "https://github.com#x", "https://github.com:x", f"https://u:{KEY}@github.com",
+    ],
+)  # fmt: skip
+def test_a_token_is_not_sent_to_what_is_no_safe_address(tmp_path: Path, url: str) -> None:
+    for key in ("url", "api_url"):
+        config = file(tmp_path, f"[github]\n{key} = '{url}'\n")
+        with pytest.raises(UsageError, match=rf"^github in {config}: {key}: ") as raised:
+            load({}, {}, config)
+        assert KEY not in f"{raised.value} {raised.value.hint}"
+    for name in ("GITHUB_SERVER_URL", "GITHUB_API_URL", "TINY_BACKSPACE_GITHUB_URL"):
+        with pytest.raises(UsageError, match="no https address") as raised:
+            load({}, {name: url}, NOWHERE)
+        assert KEY not in f"{raised.value} {raised.value.hint}"
+
+
+def test_a_token_in_the_settings_file_is_not_used(tmp_path: Path) -> None:
+    config = file(tmp_path, f"[github]\ntoken = '{KEY}'\n")
+
+    try:
+        assert load({}, {}, config).github.token is None
+    except UsageError as error:
+        assert KEY not in f"{error} {error.hint}"  # noqa: PT017 - either will do
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["x", "feature/x", "a-b_c.d", "fix/#12", "v1.2+3", "user@host", "\u00e9t\u00e9", "a/b/c", "release=1"],
+)  # fmt: skip
+def test_a_branch_may_be_called_what_git_would_call_it(name: str) -> None:
+    assert load({"branch": name}, {}, NOWHERE).branch == name
+
+
+@given(st.one_of(st.text(max_size=20), st.text("ab./-@{}~^:?*[\\ #\x7f\n_", max_size=12)))
+def test_whatever_is_taken_for_a_branch_is_one_to_git_too(name: str) -> None:
+    try:
+        load({"branch": name}, {}, NOWHERE)
+    except UsageError:
+        return
+    asked = subprocess.run(["git", "check-ref-format", f"refs/heads/{name}"], check=False)
+    assert asked.returncode == 0
+    assert not name.startswith("-")
+
+
+@pytest.mark.parametrize(
+    ("person", "taken"),
+    [
+        ("Ann <ann@example.org>", True), ("A. N. \u00d6 <a+b@c.d>", True),
+        ("ann@example.org", False), ("Ann", False), ("<a@b>", False), ("Ann <a b@c>", False),
+        ("Ann <a@b>\nSigned-off-by: Eve <e@e>", False), ("Ann\n <a@b>", False), ("Ann <a@b> <c@d>", False),
+        ("Ann <a@b>\n", False), ("Ann <a\n@b>", False),
+    ],
+)  # fmt: skip
+def test_a_co_author_is_one_person_on_one_line(person: str, *, taken: bool) -> None:
+    if taken:
+        assert load({"co_author": person}, {}, NOWHERE).co_author == person
+    else:
+        with pytest.raises(UsageError, match=r"^--co-author: "):
+            load({"co_author": person}, {}, NOWHERE)

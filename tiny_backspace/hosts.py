@@ -44,7 +44,7 @@ def credential(settings: Settings) -> Credential | None:
 
 
 def with_gh_token(
-    settings: Settings, environment: Mapping[str, str]
+    settings: Settings, environment: Mapping[str, str], seconds: float = _SECONDS
 ) -> tuple[Settings, HostCommand | None]:
     """The settings with the token that GitHub's own program keeps, where there is none yet."""
     program = shutil.which("gh", path=environment.get("PATH", ""))
@@ -55,7 +55,7 @@ def with_gh_token(
     try:
         done = subprocess.run(
             [program, *argv[1:]], env=dict(environment), stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=_SECONDS, check=False,
+            capture_output=True, timeout=seconds, check=False,
         )  # fmt: skip
         code, token = done.returncode, done.stdout.decode(errors="replace").strip()
     except (OSError, subprocess.TimeoutExpired):
@@ -147,7 +147,7 @@ class Host:
         match origin:
             case LocalRepository():
                 if publish == "pr":
-                    return self._on_forge(_origin_of(origin), origin)
+                    return self._on_forge(self.located(_origin_of(origin)), origin)
                 return PatchFile() if publish == "patch" else UsersRepository(origin)
             case Remote():
                 why_not = self._why_not(origin)
@@ -155,7 +155,7 @@ class Host:
                     return self._on_forge(origin)
                 if publish in {"pr", "branch"}:
                     raise ForgeDenied(str(why_not), hint=_LOGIN)
-                if why_not:
+                if why_not and publish is None:
                     self.emit(Warned(message=f"{why_not}: the change will be a patch. {_LOGIN}"))
                 return PatchFile()
 

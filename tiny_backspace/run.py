@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Protocol
 
 from tiny_backspace.agent.budget import Budget, Limits
-from tiny_backspace.agent.clip import clip
-from tiny_backspace.agent.facts import Facts, look
+from tiny_backspace.agent.facts import Facts
 from tiny_backspace.agent.loop import Agent, solve
-from tiny_backspace.agent.prompt import opening, system
+from tiny_backspace.agent.prompt import system
 from tiny_backspace.agent.tools import Toolbox
+from tiny_backspace.analysis import analyse, first_message
 from tiny_backspace.bench import Bench, Turns
 from tiny_backspace.checks import Checks
 from tiny_backspace.conversation import Assistant, Message, Text, User
@@ -27,7 +27,6 @@ from tiny_backspace.errors import AgentError, ProviderError, SandboxError, TinyB
 from tiny_backspace.events import (
     AgentThought,
     Emit,
-    RepositoryAnalysed,
     RunStarted,
     Step,
     StepStarted,
@@ -52,8 +51,6 @@ from tiny_backspace.sandbox.usage import measured, sampling
 from tiny_backspace.telemetry.turns import Checkpoint
 from tiny_backspace.verification import Verification
 from tiny_backspace.views.state import RunState
-
-_DIFF = 40_000  # bytes of what a pull request changes so far
 
 
 class Journal(Turns, Protocol):
@@ -120,7 +117,8 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
         with timed("validation", emit):
             origin, base, git = _resolve(request, parts, emit)
         destination = parts.destination(origin)
-        destination.check(base, request.delivery.branch)
+        with timed("preflight", emit):
+            destination.check(base, request.delivery.branch)
         _begin_journal(request.resumed, parts.journal, base, emit)
         emit(StepStarted.at(Step.SANDBOX_INIT, "Initializing secure sandbox..."))
         with using(
@@ -154,7 +152,7 @@ def _inside(
         mirror.bring_in(sandbox, base)
     emit(StepStarted.at(Step.ANALYSIS, "Analyzing repository structure..."))
     with timed("analysis", emit):
-        facts = _analyse(sandbox, base, emit)
+        facts = analyse(sandbox, base, emit)
     emit(StepStarted.at(Step.AI_PROCESSING, "Generating code improvements..."))
     finding = _work(request, parts, sandbox, base, facts, emit)
     with timed("usage", emit), suppress(SandboxError):  # it is only a figure, and the work is done
@@ -206,32 +204,6 @@ def _resolve(
             return remote, again or remote_base(remote, request.base, git), git
 
 
-def _analyse(sandbox: Sandbox, base: Base, emit: Emit) -> Facts:
-    facts = look(sandbox)
-    emit(
-        RepositoryAnalysed(
-            base=base.sha,
-            branch=base.branch,
-            files=facts.files,
-            languages=facts.languages,
-            test_command=facts.test_command,
-            instructions=facts.instructions,
-        )
-    )
-    languages = ", ".join(facts.languages) or "no language that we know"
-    tests = f"tests run with `{facts.test_command}`" if facts.test_command else "no test command"
-    emit(
-        AgentThought(
-            step="repository_analysis", message=f"{facts.files} files, {languages}; {tests}."
-        )
-    )
-    if facts.submodules:
-        emit(Warned(message="This repository has submodules; they are left alone."))
-    if facts.lfs:
-        emit(Warned(message="This repository has LFS files; they are kept as pointers."))
-    return facts
-
-
 def _work(
     request: Request, parts: Parts, sandbox: Sandbox, base: Base, facts: Facts, emit: Emit
 ) -> Finding:
@@ -243,7 +215,9 @@ def _work(
             if work.patch:
                 put_in(sandbox, work.patch)
             bench.adopt(work)
-    conversation = (work.conversation if work else ()) or (_opening(request, facts, sandbox),)
+    conversation = (work.conversation if work else ()) or (
+        first_message(request.prompt, facts, request.revises, sandbox),
+    )
     budget = Budget(request.limits)
     toolbox = Toolbox(
         sandbox, request.command_timeout, left=budget.left, redact=request.delivery.redact
@@ -260,18 +234,6 @@ def _work(
     except BaseException:  # a signal, a lost session, a bug: whatever it is, the work is not lost
         bench.rescue()
         raise
-
-
-def _opening(request: Request, facts: Facts, sandbox: Sandbox) -> User:
-    first = opening(request.prompt, facts)
-    if request.revises is None:
-        return first
-    asked = ("git", "diff", "--no-color", "--no-ext-diff", f"HEAD~{request.revises}", "HEAD")
-    diff = sandbox.call(asked, timeout=60).stdout.decode(errors="replace")
-    if not diff:
-        return first
-    told = f"What the pull request changes so far:\n\n{clip(diff, _DIFF)}"
-    return User((*first.parts, Text(told)))
 
 
 def _solved(

@@ -13,7 +13,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from subprocess import SubprocessError
 
-from tests.bench import bringing, calls, events, live, memory, runs, sandboxes, startup
+from tests.bench import (
+    bringing,
+    calls,
+    events,
+    live,
+    memory,
+    publishing,
+    runs,
+    sandboxes,
+    startup,
+)
 from tests.bench.measuring import HEAD, Row, table
 from tests.bench.place import Place, place
 from tests.bench.profile import profile
@@ -24,6 +34,7 @@ _TOPICS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "sandbox": sandboxes.rows,
     "repository": bringing.rows,
     "runs": runs.rows,
+    "publishing": publishing.rows,
     "memory": memory.rows,
     "live": live.rows,
     "calls": calls.rows,

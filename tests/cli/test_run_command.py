@@ -81,7 +81,7 @@ def test_flags_become_settings_over_those_of_the_environment_and_the_file(
     ("arguments", "said"),
     [
         (("run",), "REPO"),
-        (("run", "."), "PROMPT"),
+        (("run", "."), "the prompt is empty"),
         (("run", ".", "x", "--colour"), "--colour"),
         (("run", ".", "x", "-o", "xml"), "xml"),
         (("run", ".", "x", "--max-turns", "many"), "--max-turns"),

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiny_backspace.errors import UsageError
-from tiny_backspace.repo.source import LONGEST, Local, Remote, parse
+from tiny_backspace.repo.source import LONGEST, Local, Page, Remote, page, parse
 
 GITHUB = Remote("https://github.com/owner/name.git", "github.com", "owner", "name")
 SECRET = "hunter2-ghp-s3cr3t"
@@ -288,3 +288,107 @@ def test_a_remotes_url_parses_to_the_same_remote(before: str, owner: str, name: 
     assert isinstance(remote, Remote)
     assert remote.url.endswith(f"/{owner}/{name.removesuffix('.git')}.git")
     assert parse(remote.url) == remote
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "number"),
+    [
+        ("https://github.com/owner/name/issues/12", "issue", 12),
+        ("https://github.com/owner/name/issues/12/", "issue", 12),
+        ("https://github.com/owner/name/issues/12#issuecomment-34", "issue", 12),
+        ("https://github.com/owner/name/issues/12?tab=x#y", "issue", 12),
+        ("https://www.github.com/owner/name/pull/3", "pull request", 3),
+        ("https://github.com/owner/name/pull/3/files", "pull request", 3),
+        ("https://github.com/owner/name/pull/3/changes?w=1", "pull request", 3),
+        ("https://github.com/owner/name/pull/3/commits", "pull request", 3),
+        ("https://github.com/owner/name.git/pull/999999999", "pull request", 999_999_999),
+    ],
+)
+def test_the_address_of_an_issue_or_a_pull_request_is_understood(
+    text: str, kind: str, number: int
+) -> None:
+    found = page(text)
+
+    assert found is not None
+    assert (found.remote, found.kind, found.number) == (GITHUB, kind, number)
+
+
+def test_a_page_is_at_the_place_that_its_address_names() -> None:
+    there = Remote("http://127.0.0.1:8080/o/n.git", "127.0.0.1:8080", "o", "n")
+
+    assert page("http://127.0.0.1:8080/o/n/issues/7") == Page(there, "issue", 7)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", ".", "owner/name", "owner/name/issues/1", "owner/name#1", "/srv/issues/1", "file:///srv/issues/1",
+        "https://github.com/owner/name", "https://github.com/owner/name/issues", "https://github.com/owner/name/pulls/1",
+        "https://github.com/owner/name/issues/0", "https://github.com/owner/name/issues/01",
+        "https://github.com/owner/name/issues/1234567890", "https://github.com/owner/name/issues/1x",
+        "https://github.com/owner/name/issues/-1", "https://github.com/owner/name/issues/\u0663",
+        "https://github.com/owner/name/issues/1\n", "https://github.com/owner/name/issues/1/files/../..",
+        "https://github.com/owner/name/pull/1/commits/abc", "git@github.com:owner/name/pull/1",
+    ],
+)  # fmt: skip
+def test_what_is_no_such_address_is_no_page(text: str) -> None:
+    assert page(text) is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"https://me:{SECRET}@github.com/owner/name/issues/1",
+        f"https://{SECRET}@github.com/owner/name/pull/1",
+        f"http://github.com/{SECRET}/name/issues/1",
+        f"https://github.com/../{SECRET}/issues/1",
+        f"https://github.com/{SECRET}/issues/1",
+        f"https://github.com/a/{SECRET}/more/issues/1",
+    ],
+)
+def test_a_page_of_no_repository_is_refused_as_the_repository_would_be(text: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        page(text)
+    assert SECRET not in f"{caught.value} {caught.value.hint}"
+
+
+@given(st.one_of(st.text(), st.lists(st.one_of(PIECES, st.sampled_from(["/issues/", "/pull/", "7"])), max_size=12).map("".join)))  # fmt: skip
+def test_no_text_is_both_a_page_and_a_repository(text: str) -> None:
+    try:
+        found = page(text)
+    except UsageError:
+        return
+    if found is not None:
+        assert parse(found.remote.url) == found.remote
+        with pytest.raises(UsageError):
+            parse(text)
+
+
+@pytest.mark.parametrize(
+    ("github", "url"),
+    [
+        ("https://github.com", "https://github.com/owner/name.git"),
+        ("https://ghe.example.org", "https://ghe.example.org/owner/name.git"),
+        ("https://GHE.example.org:8443", "https://ghe.example.org:8443/owner/name.git"),
+        ("http://127.0.0.1:8080", "http://127.0.0.1:8080/owner/name.git"),
+        ("http://localhost/git", "http://localhost/git/owner/name.git"),
+    ],
+)
+def test_owner_and_name_alone_are_at_the_github_of_the_settings(github: str, url: str) -> None:
+    found = parse("owner/name", github)
+
+    assert isinstance(found, Remote)
+    assert (found.url, found.owner, found.name) == (url, "owner", "name")
+
+
+@pytest.mark.parametrize("text", [".", "name", "./owner/name", "https://github.com/owner/name", "git@github.com:owner/name"])  # fmt: skip
+def test_what_says_where_it_is_does_not_go_to_the_github_of_the_settings(text: str) -> None:
+    assert parse(text, "https://ghe.example.org") == parse(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["owner/..", "owner/name/x", "owner/na me", "-o/n", "owner/name?x"]
+)
+def test_another_github_takes_no_other_names(text: str) -> None:
+    with pytest.raises(UsageError):
+        parse(text, "https://ghe.example.org")
