@@ -233,13 +233,15 @@ def test_the_place_of_github_is_in_the_file_or_in_a_variable(tmp_path: Path) -> 
     usual = load({}, {}, NOWHERE).github
     there = load({}, {}, config).github
 
-    assert (usual.url, usual.api_url) == ("https://github.com", "https://api.github.com")
-    assert (there.url, there.api_url) == (
+    assert (usual.url, usual.api) == ("https://github.com", "https://api.github.com")
+    server = {"TINY_BACKSPACE_GITHUB_URL": "https://GHE.example.org"}
+    assert load({}, server, NOWHERE).github.api == "https://ghe.example.org/api/v3"
+    assert (there.url, there.api) == (
         "https://ghe.example.org",
         "https://ghe.example.org/api/v3",
     )
     assert load({}, runner, config).github.url == "https://usual.example.org"
-    assert load({}, runner, config).github.api_url == there.api_url
+    assert load({}, runner, config).github.api == there.api
     assert load({}, {**runner, **ours}, config).github.url == "http://127.0.0.1:8080"
 
 

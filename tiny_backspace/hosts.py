@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 from collections.abc import Callable, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 Ask: TypeAlias = Callable[[str, Path], bool]
 
 _SECONDS = 10
+_SSH = re.compile(r"ssh://git@([\w.-]+)/([\w./-]+)")
 _LOGIN = "Set GITHUB_TOKEN (it needs `contents` and `pull requests`, read and write), or log in with `gh auth login`."
 
 
@@ -98,7 +100,7 @@ class Host:
             from tiny_backspace.forges.github import GitHub
 
             self._forges[remote] = GitHub(
-                remote.owner, remote.name, github.token, github.api_url, self.emit
+                remote.owner, remote.name, github.token, github.api, self.emit
             )
         return self._forges[remote]
 
@@ -115,7 +117,9 @@ class Host:
             ForgeDenied: the token may not see it.
         """
         forge = self.forge(remote)
-        if forge is None or self.settings.publish == "patch":
+        if forge is None and self.settings.publish in {"pr", "branch"}:
+            raise self._impossible(remote)
+        if forge is None:
             return remote
         repository = self.repository(forge, remote)
         if (repository.owner, repository.name) == (remote.owner, remote.name):
@@ -152,12 +156,19 @@ class Host:
             case Remote():
                 why_not = self._why_not(origin)
                 if publish != "patch" and why_not is None:
-                    return self._on_forge(origin)
+                    return self._on_forge(self.located(origin))
                 if publish in {"pr", "branch"}:
-                    raise ForgeDenied(str(why_not), hint=_LOGIN)
+                    raise self._impossible(origin)
                 if why_not and publish is None:
-                    self.emit(Warned(message=f"{why_not}: the change will be a patch. {_LOGIN}"))
+                    hint = _LOGIN if is_on(self.settings, origin) else ""
+                    self.emit(
+                        Warned(message=f"{why_not}: the change will be a patch. {hint}".rstrip())
+                    )
                 return PatchFile()
+
+    def _impossible(self, remote: Remote) -> ForgeDenied:
+        hint = _LOGIN if is_on(self.settings, remote) else None
+        return ForgeDenied(str(self._why_not(remote)), hint=hint)
 
     def _why_not(self, remote: Remote) -> str | None:
         if not is_on(self.settings, remote):
@@ -165,8 +176,8 @@ class Host:
         return None if self.settings.github.token else "there is no GitHub token"
 
     def _on_forge(self, remote: Remote, local: LocalRepository | None = None) -> Destination:
-        if (why_not := self._why_not(remote)) is not None:
-            raise ForgeDenied(why_not, hint=_LOGIN)
+        if self._why_not(remote) is not None:
+            raise self._impossible(remote)
         wanted = Wanted(self.settings.reviewer, self.settings.assignee)
         git, forge = reaching(self.git, remote), self.forge(remote)
         if self.revises is not None:
@@ -210,7 +221,7 @@ def task(asked: Asked, settings: Settings, emit: Emit) -> Asked | str:
         raise ForgeDenied("there is no GitHub token", hint=_LOGIN)
     from tiny_backspace.forges.github import GitHub
 
-    tracker = GitHub(found.remote.owner, found.remote.name, token, settings.github.api_url, emit)
+    tracker = GitHub(found.remote.owner, found.remote.name, token, settings.github.api, emit)
     return from_page(asked, found, tracker, force=settings.force)
 
 
@@ -226,7 +237,8 @@ def _origin_of(repository: LocalRepository) -> Remote:
             "this repository has no remote `origin` to open a pull request at",
             hint="git remote add origin URL; or leave --publish pr out, for a branch here.",
         )
-    found = parse(asked.text)
+    ssh = _SSH.fullmatch(asked.text)  # as usual as git@host:owner/name, and the same place
+    found = parse(f"git@{ssh[1]}:{ssh[2]}" if ssh else asked.text)
     if not isinstance(found, Remote):
         raise UsageError(
             "the origin of this repository is a local folder, where no pull request can be opened"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from tiny_backspace.destinations import Offer, PatchFile
@@ -74,10 +75,10 @@ class OnForge:
         if self.local is not None and not is_pushed(self.local, base, there.values()):
             raise UsageError(
                 f"the commit {base.sha[:12]} is not at {self.remote.url} yet, and a pull request starts from there",
-                hint=f"git push origin {base.branch or 'BRANCH'}, or start from what is there: --base origin/{base.branch or 'main'}.",
+                hint=f"git push origin {base.branch or 'HEAD:refs/heads/BRANCH'}, and run again.",
             )
         if repository is not None:
-            self._base = _base_branch(base, there, repository)
+            self._base = _base_branch(base, there, repository, local=self.local is not None)
 
     def take(self, offer: Offer, emit: Emit) -> str:
         with timed("commit", emit):
@@ -176,15 +177,22 @@ def _check_open(repository: Repository, *, forked: bool) -> None:
         )
 
 
-def _base_branch(base: Base, there: dict[str, str], repository: Repository) -> str:
-    """The branch that the pull request goes to.
+def _base_branch(
+    base: Base, there: Mapping[str, str], repository: Repository, *, local: bool
+) -> str:
+    """The branch that the pull request goes to: the base's own, or one that it is the tip of, the default first.
+
+    A commit of a clone that is there already, in whatever history, goes to the default branch.
 
     Raises:
         UsageError: the base is a commit of none.
     """
     if base.branch in there:
         return str(base.branch)
-    if base.branch is None and base.sha not in there.values():
+    tips = [name for name, sha in there.items() if sha == base.sha]
+    if tips and repository.default_branch not in tips:
+        return tips[0]
+    if not (tips or local):
         raise UsageError(
             f"a pull request goes to a branch, and {base.sha[:12]} is the tip of none",
             hint="--base names a branch; --publish branch pushes without a pull request.",

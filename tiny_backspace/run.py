@@ -6,8 +6,8 @@ a patch before the sandbox goes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Generator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -23,7 +23,13 @@ from tiny_backspace.checks import Checks
 from tiny_backspace.conversation import Assistant, Message, Text, User
 from tiny_backspace.delivery import Delivery, Finding, deliver
 from tiny_backspace.destinations import Destination
-from tiny_backspace.errors import AgentError, ProviderError, SandboxError, TinyBackspaceError
+from tiny_backspace.errors import (
+    AgentError,
+    ProviderError,
+    RepoError,
+    SandboxError,
+    TinyBackspaceError,
+)
 from tiny_backspace.events import (
     AgentThought,
     Emit,
@@ -116,21 +122,32 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
     with opened_early(parts.open_sandbox(emit), "open-sandbox") as opened:
         with timed("validation", emit):
             origin, base, git = _resolve(request, parts, emit)
-        destination = parts.destination(origin)
-        with timed("preflight", emit):
-            destination.check(base, request.delivery.branch)
         _begin_journal(request.resumed, parts.journal, base, emit)
         emit(StepStarted.at(Step.SANDBOX_INIT, "Initializing secure sandbox..."))
-        with using(
-            parts.cache, origin.url, git, depth=request.depth, limit=parts.cache_limit
-        ) as mirror:
+        with (
+            opened_early(_checked(request, parts, origin, base, emit), "preflight") as checked,
+            using(
+                parts.cache, origin.url, git, depth=request.depth, limit=parts.cache_limit
+            ) as mirror,
+        ):
             with timed("fetch", emit):
                 mirror.fetch(origin.url, base, emit)
             with quarantine(parts.folder / "quarantine.git", mirror, base) as cage:
                 with timed("sandbox.wait", emit):
                     sandbox = opened()
-                finding = _inside(request, parts, sandbox, mirror, base, emit)
-                return deliver(request.delivery, destination, cage, finding, parts.so_far, emit)
+                finding = _inside(request, parts, sandbox, mirror, base, checked, emit)
+                return deliver(request.delivery, checked(), cage, finding, parts.so_far, emit)
+
+
+@contextmanager
+def _checked(
+    request: Request, parts: Parts, origin: LocalRepository | Remote, base: Base, emit: Emit
+) -> Generator[Destination]:
+    """Where the change will go, once it is known that it can: in time before a model is asked."""
+    with timed("preflight", emit):
+        destination = parts.destination(origin)
+        destination.check(base, request.delivery.branch)
+    yield destination
 
 
 def _begin_journal(resumed: Resumed | None, journal: Journal, base: Base, emit: Emit) -> None:
@@ -144,8 +161,9 @@ def _begin_journal(resumed: Resumed | None, journal: Journal, base: Base, emit: 
 
 
 def _inside(
-    request: Request, parts: Parts, sandbox: Sandbox, mirror: Mirror, base: Base, emit: Emit
-) -> Finding:
+    request: Request, parts: Parts, sandbox: Sandbox, mirror: Mirror, base: Base,
+    checked: Callable[[], Destination], emit: Emit,
+) -> Finding:  # fmt: skip
     """From the work tree going in to the patch coming out."""
     emit(StepStarted.at(Step.CLONE, "Cloning repository..."))
     with timed("pack_in", emit):
@@ -153,6 +171,8 @@ def _inside(
     emit(StepStarted.at(Step.ANALYSIS, "Analyzing repository structure..."))
     with timed("analysis", emit):
         facts = analyse(sandbox, base, emit)
+    with timed("preflight.wait", emit):
+        checked()  # before anything is spent
     emit(StepStarted.at(Step.AI_PROCESSING, "Generating code improvements..."))
     finding = _work(request, parts, sandbox, base, facts, emit)
     with timed("usage", emit), suppress(SandboxError):  # it is only a figure, and the work is done
@@ -197,11 +217,17 @@ def _resolve(
                 )
             return repository, base, repository.git
         case Remote() as source:
-            remote = parts.located(source)
             git = parts.git
-            if remote.url.startswith("http://"):  # only on loopback, says the parser
+            if source.url.startswith("http://"):  # only on loopback, says the parser
                 git = replace(git, protocols=("http",))
-            return remote, again or remote_base(remote, request.base, git), git
+            try:
+                remote, base = source, again or remote_base(source, request.base, git)
+            except RepoError:
+                remote = parts.located(source)  # it may have another name by now
+                if remote == source:
+                    raise
+                base = again or remote_base(remote, request.base, git)
+            return remote, base, git
 
 
 def _work(

@@ -27,12 +27,15 @@ from tiny_backspace import entries
 from tiny_backspace.entries import Entry
 from tiny_backspace.errors import UsageError
 from tiny_backspace.quantities import Names, Seconds, Size
+from tiny_backspace.redact import clean_line
 
 PREFIX = "TINY_BACKSPACE_"
+GITHUB = "https://github.com"
 PROMPT_LIMIT = 100_000  # bytes
 
 # Settings that have a usual name of their own in the environment.
 _USUAL_NAMES = {"docker_host": "DOCKER_HOST"}
+_API = "https://api.github.com"
 _TOKENS = ("GITHUB_TOKEN", "GH_TOKEN", "GITHUB_PAT")
 _ADDRESS = re.compile(
     r"(https://[a-z0-9.-]+|http://(127\.0\.0\.1|localhost|\[::1\]))(:[0-9]{1,5})?(/[\w./-]*)?",
@@ -48,18 +51,27 @@ class GitHubSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    url: str = "https://github.com"
-    api_url: str = "https://api.github.com"
+    url: str = GITHUB
+    api_url: str = ""
     token: SecretStr | None = None
 
     @field_validator("url", "api_url")
     @classmethod
     def _is_address(cls, value: str) -> str:
-        if not _ADDRESS.fullmatch(value):
+        if value and not _ADDRESS.fullmatch(value):
             raise ValueError(
                 "is no address such as https://github.example.org (plain http only on this machine)"
             )
-        return value.rstrip("/")
+        scheme, _, rest = value.rstrip("/").partition("://")
+        host, slash, path = rest.partition("/")
+        return f"{scheme.lower()}://{host.lower()}{slash}{path}" if value else ""
+
+    @property
+    def api(self) -> str:
+        """Where the API is, if nothing else is said: an Enterprise Server has it below its own address."""
+        if self.api_url:
+            return self.api_url
+        return _API if self.url == GITHUB else f"{self.url}/api/v3"
 
 
 class Settings(BaseModel):
@@ -76,7 +88,7 @@ class Settings(BaseModel):
     dry_run: bool = False
     approve: bool = False
     branch: str | None = Field(None, max_length=200)
-    title: str | None = Field(None, max_length=256)
+    title: str | None = Field(None, max_length=240)
     label: Names = ()
     reviewer: Names = ()
     assignee: Names = ()
@@ -117,11 +129,19 @@ class Settings(BaseModel):
     def _is_branch(cls, value: str | None) -> str | None:
         """What `git check-ref-format --branch` takes, and a little less."""
         if value is not None and (
-            not re.fullmatch(r"[\w][\w./+@#=-]*", value)
+            value == "HEAD"
+            or not re.fullmatch(r"[\w][\w./+@#=-]*", value)
             or re.search(r"\.\.|//|/\.|\.lock(/|$)|[./]$|@\{", value)
         ):
             raise ValueError("is no name for a branch")
         return value
+
+    @field_validator("title")
+    @classmethod
+    def _is_title(cls, value: str | None) -> str | None:
+        if value is not None and not clean_line(value):
+            raise ValueError("is empty")
+        return None if value is None else clean_line(value)
 
     @field_validator("author_name", "author_email")
     @classmethod
@@ -164,6 +184,10 @@ def load(
     ):
         for key, (value, origin) in layer.items():
             merged[key], origins[key] = value, origin
+    if isinstance(merged.get("github"), Mapping) and "token" in merged["github"]:
+        raise UsageError(
+            f"{origins['github']}: a token is never in the settings file", hint="Set GITHUB_TOKEN."
+        )
     try:
         return _with_variables(
             Settings.model_validate(merged),
@@ -179,7 +203,7 @@ def load(
         if unknown and within:
             raise UsageError(
                 f"{where}: there is no setting {within[-1]!r}",
-                hint=f"A provider has {', '.join(entries.FIELDS)}.",
+                hint=f"A provider has {', '.join(entries.FIELDS)}." if key == "providers" else None,
             ) from None
         raise UsageError(
             f"{where}: " + (f"there is no setting {key!r}" if unknown else problem),
@@ -202,7 +226,8 @@ def _with_variables(settings: Settings, variables: Mapping[str, str]) -> Setting
     for field, usual in (("url", "GITHUB_SERVER_URL"), ("api_url", "GITHUB_API_URL")):
         own = f"GITHUB_{field.upper()}"
         github[field] = variables.get(PREFIX + own) or variables.get(usual) or github[field]
-    github["token"] = next(filter(None, (_variable(name, variables) for name in _TOKENS)), None)
+    found_token = next(filter(None, (_variable(name, variables) for name in _TOKENS)), "")
+    github["token"] = found_token.strip() or None
     try:
         return settings.model_copy(
             update={"providers": found, "github": GitHubSettings.model_validate(github)}

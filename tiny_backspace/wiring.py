@@ -24,7 +24,7 @@ from tiny_backspace.events import (
     ThoughtDelta,
 )
 from tiny_backspace.failure import concluded, crash_report
-from tiny_backspace.hosts import Ask, Host, credential, task, with_gh_token
+from tiny_backspace.hosts import Ask, Host, credential, is_on, task, with_gh_token
 from tiny_backspace.providers.answering import answering
 from tiny_backspace.recorder import Recorder, Subscriber, Watcher
 from tiny_backspace.redact import redactor
@@ -134,12 +134,14 @@ def _with_token(
 ) -> tuple[Settings, HostCommand | None]:
     """GitHub's own program is asked for a token only where one is of use."""
     try:
-        local = isinstance(parse(repo, settings.github.url), Local)
-    except UsageError:  # an issue's address, or nothing at all, which is said later
-        local = False
-    if settings.publish == "patch" or (local and settings.publish != "pr"):
+        found = page(repo)
+        source = found.remote if found else parse(repo, settings.github.url)
+    except UsageError:  # which is said later
         return settings, None
-    return with_gh_token(settings, environment)
+    of_use = settings.publish == "pr" if isinstance(source, Local) else is_on(settings, source)
+    if of_use:
+        return with_gh_token(settings, environment)
+    return settings, None
 
 
 def _once_started(history: Subscriber) -> Subscriber:

@@ -1,5 +1,5 @@
-"""What a pull request costs besides sandbox and model: the second run on a cached repository, by its own
-`performance` records, beside a bare `git fetch`, a `git push` and two calls of the API.
+"""What a pull request adds to a run: the second run on a cached repository, less the same run on a clone that
+ends as a patch, beside a bare `git fetch`, a `git push` and two calls of the API.
 
 Both speak to the same git server and the same GitHub on this machine, where a call costs next to nothing.
 """
@@ -7,24 +7,21 @@ Both speak to the same git server and the same GitHub on this machine, where a c
 from __future__ import annotations
 
 import base64
-import json
 import subprocess
 from collections.abc import Iterator
 from functools import partial
 from itertools import count
+from time import perf_counter
 
 import httpx2
 
-from tests.bench.measuring import Row, interleaved, timed
+from tests.bench.measuring import Row, Series, interleaved, timed
 from tests.bench.place import ROOT, Place
 from tests.program import git
 from tests.servers.git_http import git_server
 from tests.servers.github import github_server
 from tests.servers.github_state import FINE_GRAINED, Repo
 
-_OUTSIDE = frozenset(
-    ("validation", "preflight", "fetch", "judge", "commit", "push", "pull_request")
-)
 _PROMPT = "replace 'helo' with 'hello' in README.md"
 
 
@@ -39,16 +36,21 @@ def rows(place: Place) -> Iterator[Row]:
         git_server(folder, token=FINE_GRAINED.value) as served,
         github_server([repo], token=FINE_GRAINED, web_url=served.url) as api,
     ):
-        ours = partial(_ours, place, served.url, api.api_url)
-        ours()  # the first run fills the cache
+        remote = partial(_run, place, "owner/project", served.url, api.api_url)
+        local = partial(_run, place, str(place.small), served.url, api.api_url, "--publish=patch")
+        remote()  # the first run fills the cache
         bare_hands = _Bare(place, served.url, api.api_url, branch)
-        took = interleaved(place.rounds, {"ours": ours, "bare": partial(timed, bare_hands)})
+        took = interleaved(
+            place.rounds, {"remote": remote, "local": local, "bare": partial(timed, bare_hands)}
+        )
     beside = "git fetch; git push; two API calls"
-    yield Row("pull request, outside the sandbox", "ms", took["ours"], 1.2, beside, took["bare"])
+    pairs = zip(took["remote"].values, took["local"].values, strict=True)
+    added = Series(tuple(max(0.0, remote - local) for remote, local in pairs))
+    yield Row("what a pull request adds", "ms", added, 1.2, beside, took["bare"])
 
 
-def _ours(place: Place, url: str, api_url: str) -> float:
-    """Seconds of one run's steps that are neither sandbox nor model.
+def _run(place: Place, repository: str, url: str, api_url: str, *options: str) -> float:
+    """Seconds of one whole run.
 
     Raises:
         subprocess.SubprocessError: it failed.
@@ -59,17 +61,10 @@ def _ours(place: Place, url: str, api_url: str) -> float:
         "TINY_BACKSPACE_GITHUB_API_URL": api_url,
         "GITHUB_TOKEN": FINE_GRAINED.value,
     }
-    argv = [*place.program, "run", "owner/project", _PROMPT, "--agents", "dummy", "-o", "jsonl"]
-    done = subprocess.run(
-        argv, env=environment, cwd=ROOT, capture_output=True, check=True, timeout=100
-    )
-    records = map(json.loads, done.stdout.splitlines())
-    spent = (
-        r["duration_ms"]
-        for r in records
-        if r["type"] == "performance" and r["operation"] in _OUTSIDE
-    )
-    return float(sum(spent)) / 1000
+    argv = [*place.program, "run", repository, _PROMPT, "--agents", "dummy", "-q", *options]
+    start = perf_counter()
+    subprocess.run(argv, env=environment, cwd=ROOT, capture_output=True, check=True, timeout=100)
+    return perf_counter() - start
 
 
 class _Bare:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -130,11 +131,13 @@ class Watch:
     """Looks for a token from outside whenever one of the servers is asked: the run waits meanwhile.
 
     `seen` says where it was and may not be; `children` and `containers` are how many were looked at
-    that had it in their environment, as they may, and that must not have it.
+    that had it in their environment, as they may, and that must not have it. `gits` holds what every
+    git was started with, arguments and environment, each in a file of its own.
     """
 
     token: Token
     folders: tuple[Path, ...]
+    gits: Path
     seen: list[str] = field(default_factory=list)
     children: int = 0
     containers: int = 0
@@ -149,6 +152,14 @@ class Watch:
     def at_api(self, _: Asked) -> None:
         self.look()
 
+    def stand_before_git(self, folder: Path) -> None:
+        """A `git` in that folder of the PATH that writes down what it was started with, and becomes git."""
+        self.gits.mkdir()
+        told = f"{{ printf '%s\\n' \"$@\"; env; }} >$(mktemp {self.gits}/XXXXXXXX)"
+        script = folder / "git"
+        script.write_text(f'#!/bin/sh\n{told}\nexec {shutil.which("git")} "$@"\n')
+        script.chmod(0o755)
+
     def look(self) -> None:
         for process in Path("/proc").glob("[0-9]*"):
             argv, environ = (_read(process / name) for name in ("cmdline", "environ"))
@@ -156,8 +167,12 @@ class Watch:
                 self.seen.append(f"the arguments of {argv!r}")
             if self.holds(environ) and b"-m\0tiny_backspace" not in argv:
                 self.children += 1
-                if not any(b"\0http://127.0.0.1" in above for above in _line(process.name)):
+                fetches = any(b"\0http://127.0.0.1" in above for above in _line(process.name))
+                if not fetches and _read(process / "environ"):  # it has not ended meanwhile
                     self.seen.append(f"the environment of {argv!r}")
+        for path in self.gits.iterdir():
+            if self.holds(told := _read(path)) and b"\nhttp://127.0.0.1" not in told:
+                self.seen.append(f"the environment of git {told.split(b'HOME=')[0]!r}")
         for path in self.files():
             if self.holds(_read(path)):
                 self.seen.append(str(path))

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from pathlib import Path
 from random import Random
 from secrets import token_hex
+from signal import SIGINT
 from string import ascii_letters, digits
 
 import pytest
 
 from tests.docker.forge import FILES, PROMPT, Watch, github
 from tests.program import git
+from tests.servers import github_faults as faults
 from tests.servers.git_faults import Cut, Fault, Words, either, hook, on
-from tests.servers.github_faults import failing, in_turn, only, refusing
+from tests.servers.github_faults import STALL, Asked, failing, in_turn, only, refusing
 from tests.servers.github_state import CLASSIC, FINE_GRAINED, Repo, Token
 from tiny_backspace.redact import MASK
 
@@ -74,7 +77,7 @@ def test_the_token_is_seen_nowhere_but_in_the_environment_of_gits_that_need_it(
     tmp_path: Path,
 ) -> None:
     token = Token(f"github_pat_{token_hex(20)}")
-    watch = Watch(token, (tmp_path / "home", tmp_path / "tmp"))
+    watch = Watch(token, (tmp_path / "home", tmp_path / "tmp"), tmp_path / "gits")
     (tmp_path / "tmp").mkdir()
     echo = " ".join(watch.forms)
     with github(
@@ -83,6 +86,7 @@ def test_the_token_is_seen_nowhere_but_in_the_environment_of_gits_that_need_it(
         environment={"TMPDIR": str(tmp_path / "tmp")},
         fault=either(watch.at_git, on("GET", "git-receive-pack", None, None, None, None, Words(403, echo))),
     ) as place:  # fmt: skip
+        watch.stand_before_git(tmp_path / "bin")
         place.api.faults = watch.at_api
         told = place.asked("--verify", "env; cat /proc/self/environ /proc/mounts")
         plain = place.run("run", "owner/project", PROMPT, "--verbose", "--publish", "branch")
@@ -95,6 +99,7 @@ def test_the_token_is_seen_nowhere_but_in_the_environment_of_gits_that_need_it(
     assert watch.seen == []
     assert watch.children > 0
     assert watch.containers > 0
+    assert len(list(watch.gits.iterdir())) > 40
     assert MASK not in told.of("verification")[0]["output"]
     assert MASK in echoed.stderr
     for run in (told, plain, echoed, refused):
@@ -234,6 +239,25 @@ def test_a_pull_request_that_was_opened_without_an_answer_is_found_and_never_dou
         assert place.pull.labels == ["tiny-backspace", "needs-verification"]
 
 
+def test_a_run_that_is_stopped_while_it_asks_says_what_is_pushed_already(tmp_path: Path) -> None:
+    with github(tmp_path) as place:
+        process = place.program.start("run", "owner/project", PROMPT, "-o", "jsonl")
+
+        def stopped(asked: Asked) -> faults.Fault | None:
+            if asked.method == "POST" and asked.path.endswith("/pulls"):
+                process.send_signal(SIGINT)
+                return STALL
+            return None
+
+        place.api.faults = stopped
+        said, complaint = process.communicate()
+
+        closing = json.loads(said.splitlines()[-1])
+        assert (process.returncode, complaint, closing["error"]) == (130, "", "interrupted")
+        assert [closing["branch"]] == place.new
+    assert f"The branch {closing['branch']} was pushed to http" in closing["hint"]
+
+
 def test_a_push_whose_answer_was_lost_counts(tmp_path: Path) -> None:
     with github(tmp_path, fault=on("POST", "git-receive-pack", Cut(done=True))) as place:
         done = place.asked()
@@ -266,7 +290,8 @@ def test_a_renamed_repository_is_pushed_to_by_its_new_name(tmp_path: Path) -> No
 
         assert done.exit_code == 0, done.lines[-1]
         assert place.pull.head == place.new[0]
-        assert not any("/owner/project" in each.path for each in place.git.asked)
+        old = [each for each in place.git.asked if "/owner/project" in each.path]
+        assert all(each.method == "GET" and "upload-pack" in each.path for each in old)
     assert any("is called owner/now now" in each["message"] for each in done.of("warning"))
     assert done.lines[-1]["pr_url"] == f"{place.git.url}/owner/now/pull/1"
 

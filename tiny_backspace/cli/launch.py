@@ -21,6 +21,7 @@ from tiny_backspace.errors import UsageError
 
 if TYPE_CHECKING:
     from tiny_backspace.recorder import Subscriber, Watcher
+    from tiny_backspace.redact import Redact
     from tiny_backspace.run import Resumed
     from tiny_backspace.views.state import RunState
 
@@ -48,6 +49,7 @@ def launch(wanted: Launch) -> None:
         typer.Exit: with the run's exit code, if it is not 0.
     """
     from tiny_backspace import settings
+    from tiny_backspace.redact import redactor
     from tiny_backspace.tasks import Asked
     from tiny_backspace.wiring import execute
 
@@ -77,7 +79,7 @@ def launch(wanted: Launch) -> None:
             )
         if wanted.output is not Output.JSONL:
             if effective.dry_run:
-                _show_proposal(state)
+                _show_proposal(state, redactor(settings.secrets(environment, effective)))
             else:
                 _say_result(state)
         if wanted.quiet and wanted.output is not Output.JSONL:
@@ -187,13 +189,13 @@ def _say_result(state: RunState) -> None:
         ) from error
 
 
-def _show_proposal(state: RunState) -> None:
-    """The pull request as it would be, and its diff."""
+def _show_proposal(state: RunState, redact: Redact) -> None:
+    """The pull request as it would be, and its diff; nothing, where there would be none."""
     from tiny_backspace.redact import clean
 
-    for name in (state.saved.pull_request_text, state.saved.patch):
-        if name is not None:
-            typer.echo(clean(Path(name).read_bytes().decode(errors="replace")))
+    words, patch = state.saved.pull_request_text, state.saved.patch
+    for name in (words, patch) if words and patch else ():
+        typer.echo(clean(redact(Path(name).read_bytes().decode(errors="replace"))))
 
 
 def _say_rest(state: RunState) -> None:

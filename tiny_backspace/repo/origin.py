@@ -181,7 +181,13 @@ def leave_branch(
 
 
 def is_pushed(repository: LocalRepository, base: Base, tips: Iterable[str]) -> bool:
-    """Whether the base is in the history of one of these commits, as far as this repository has them."""
+    """Whether the base is in the history of one of these commits, or of what was last fetched from `origin`."""
+    fetched = repository.git.run(
+        "for-each-ref", "--count=1", f"--contains={base.sha}", "refs/remotes/origin",
+        git_dir=repository.git_dir,
+    )  # fmt: skip
+    if fetched.ok and fetched.stdout:
+        return True
     for tip in dict.fromkeys(tips):
         if tip == base.sha:
             return True
