@@ -19,9 +19,11 @@ def ignored_by_base(cage: Quarantine, paths: Iterable[bytes]) -> frozenset[bytes
     out: then git reads the rules out of the index (gitignore(5), and `skip-worktree` in git-update-index(1)).
     """
     asked = b"".join(b"./%s\0" % path for path in paths)
+    if not asked:
+        return frozenset()
     listed = cage.read("ls-tree", "-r", "-z", "--full-tree", cage.base.sha).split(b"\0")
     entries = [e for e in listed if e.startswith(_FILE) and _basename(e) == _RULES]
-    if not asked or not entries:
+    if not entries:
         return frozenset()
     with TemporaryDirectory(dir=cage.path) as empty:
         env = {"GIT_INDEX_FILE": f"{empty}/../rules"}
