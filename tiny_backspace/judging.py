@@ -49,30 +49,37 @@ def judged(
     for event in _edits(looked_at):
         if event.filepath not in told:  # a command did it, not one of the file tools
             emit(event)
+    decisions = _decisions(cage, tree, changes, numstat, allow)
+    for decision in decisions:
+        emit(decision.event())
+    _check(decisions, failure)
+    return numstat
+
+
+def _decisions(
+    cage: Quarantine, tree: str, changes: list[Change], numstat: Numstat, allow: Sequence[str]
+) -> tuple[Decision, ...]:
+    """What policy says of the change; its lines are read only if there are not too many of them."""
     limits = Limits()
     sizes = cage.sizes([c.new_id for c in changes if c.new_mode not in ("000000", _SUBMODULE)])
     amount = numstat.insertions + numstat.deletions
     too_much = len(changes) > limits.files or amount > limits.lines
     too_much = too_much or any(size > limits.blob_bytes for size in sizes.values())
     lines = b"" if too_much else cage.read("diff-tree", *OPTIONS, cage.base.sha, tree)
-    decisions = judge(
+    return judge(
         changes,
         sizes=sizes,
         links={
             c.new_id: cage.read("cat-file", "blob", c.new_id)
-            for c in looked_at
+            for c in changes[: limits.files]
             if c.new_mode == _LINK
         },
         existing=_names(cage, tree) if any(c.status == "A" for c in changes) else (),
         lines=amount,
         allow=allow,
         added=[] if too_much else list(added_lines(lines, changes)),
-        ignored=ignored_by_base(cage, [c.path for c in looked_at if c.status == "A"]),
+        ignored=ignored_by_base(cage, [c.path for c in changes[: limits.files] if c.status == "A"]),
     )
-    for decision in decisions:
-        emit(decision.event())
-    _check(decisions, failure)
-    return numstat
 
 
 def shown(path: bytes) -> str:
