@@ -14,13 +14,14 @@ from tiny_backspace.agent.budget import Limits
 from tiny_backspace.conversation import Assistant, Text, ToolCall
 from tiny_backspace.delivery import Delivery
 from tiny_backspace.destinations import Destination, PatchFile, UsersRepository
-from tiny_backspace.events import Emit, Record, RunFailed, RunSucceeded
+from tiny_backspace.events import Emit, Record, RunFailed, RunSucceeded, SandboxUse
 from tiny_backspace.failure import concluded, crash_report
 from tiny_backspace.providers.interface import Provider
 from tiny_backspace.recorder import Recorder
 from tiny_backspace.redact import redactor
 from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.origin import LocalRepository
+from tiny_backspace.repo.policy import Policy
 from tiny_backspace.repo.source import Local, Remote
 from tiny_backspace.run import Parts, Request, Resumed, run
 from tiny_backspace.sandbox.interface import Sandbox
@@ -98,7 +99,7 @@ class Job:
         )
         folder = self.folder / ("run" if self.run_id == RUN else self.run_id)
         (folder / "home").mkdir(parents=True)
-        delivery = Delivery(self.run_id, self.prompt, self.allow, IDENTITY, redact)
+        delivery = Delivery(self.run_id, self.prompt, Policy(self.allow), IDENTITY, redact)
         request = Request(
             Local(str(self.repository)), str(self.repository), self.prompt, self.base,
             self.verification, delivery, self.limits, 60, self.resumed,
@@ -133,7 +134,9 @@ class Job:
         return PatchFile()
 
     @contextmanager
-    def sandbox(self, _: Emit) -> Generator[Sandbox]:
-        workspace = self.folder / f"sandbox-{self.run_id}" / "workspace"
-        workspace.mkdir(parents=True)
-        yield FolderSandbox(workspace)
+    def sandbox(self, use: SandboxUse, _: Emit) -> Generator[Sandbox]:
+        folder = self.folder / f"sandbox-{self.run_id}"
+        if use != "agent":
+            folder = folder.with_name(f"{folder.name}-{use}-{len(list(self.folder.iterdir()))}")
+        (folder / "workspace").mkdir(parents=True)
+        yield FolderSandbox(folder / "workspace")

@@ -91,7 +91,12 @@ def test_the_commit_is_ours_and_says_who_made_it(repository: Path, tmp_path: Pat
     ("command", "limit", "code", "said"),
     [
         ("echo 2 >a.py", 1, 6, "The work is not finished: the task was not done in 1 turn"),
-        ("echo 2 >a.py", 9, 9, "Verification failed: `test -f ok` ended with exit code 1."),
+        (
+            "echo 2 >a.py",
+            9,
+            9,
+            "Verification failed: `test -f ok` ended with exit code 1; before the change with 1.",
+        ),
         ("echo ')' >a.py; touch ok", 9, 0, "These files cannot be parsed: a.py:1: "),
     ],
 )

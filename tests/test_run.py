@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.fakes import ScriptedProvider
-from tests.pipeline import RUN, Job, bash, says, write
+from tests.pipeline import RUN, Job, Ran, bash, says, write
 from tests.program import git, make_repository, snapshot
 from tiny_backspace.agent.budget import Limits
 from tiny_backspace.conversation import Assistant, Reply, Text, User
@@ -179,6 +179,10 @@ def checks(attempts: int) -> Verification:
     return Verification("grep -q 'x = 3' a.py || { echo not yet; exit 4; }", attempts, 20)
 
 
+def of_the_change(ran: Ran) -> list[tuple[int, bool, int]]:
+    return [(v.attempt, v.ok, v.exit_code) for v in ran.of(Verified) if v.on == "change"]
+
+
 def test_what_the_verification_finds_goes_back_to_the_agent(
     repository: Path, tmp_path: Path
 ) -> None:
@@ -189,13 +193,13 @@ def test_what_the_verification_finds_goes_back_to_the_agent(
 
     ran = Job(repository, tmp_path, provider, verification=checks(3)).go()
 
-    assert [(v.attempt, v.ok, v.exit_code) for v in ran.of(Verified)] == [
-        (1, False, 4),
-        (2, True, 0),
-    ]
+    assert of_the_change(ran) == [(1, False, 4), (2, True, 0)]
+    (before,) = [v for v in ran.of(Verified) if v.on == "base"]
+    assert (before.ok, before.exit_code) == (False, 4)
     told = provider.asked[2][-1]
     assert isinstance(told, User)
     assert isinstance(told.parts[0], Text)
+    assert "before your change it failed with exit code 4. Its output" in told.parts[0].text
     assert "not yet" in told.parts[0].text
     assert ran.code == 0
     (branch,) = branches(repository)
@@ -213,7 +217,8 @@ def test_repairs_end_with_the_last_attempt_and_the_change_is_a_draft(
 
     assert isinstance(ran.closing, RunFailed)
     assert (ran.code, ran.closing.error) == (9, "verification_failed")
-    assert len(ran.of(Verified)) == 2
+    assert len(of_the_change(ran)) == 2
+    assert "with exit code 4; before the change with 4" in ran.closing.message
     assert ran.closing.branch == branches(repository)[0]
     assert "draft" in (ran.closing.hint or "")
 
@@ -227,7 +232,7 @@ def test_an_agent_that_tries_nothing_is_not_verified_again(
 
     ran = Job(repository, tmp_path, provider, verification=checks(9)).go()
 
-    assert (ran.code, len(ran.of(Verified))) == (9, 1)
+    assert (ran.code, len(of_the_change(ran))) == (9, 1)
 
 
 def test_the_turns_of_repairs_count_too(repository: Path, tmp_path: Path) -> None:
@@ -288,6 +293,20 @@ def test_what_a_verification_writes_or_breaks_is_not_part_of_the_change(
     assert git(repository, "show", f"{branch}:a.py") == "b"
     changed = git(repository, "diff", "--name-only", f"main...{branch}")
     assert changed.split() == ["a.py", "new", "repaired"]
+
+
+def test_what_the_agent_left_beside_its_change_has_no_say_in_the_verification(
+    repository: Path, tmp_path: Path
+) -> None:
+    command = "test ! -e x.log -a ! -e ../left -a -e new"
+    verification = Verification(command, attempts=1, timeout=60)
+    provider = ScriptedProvider(
+        says("go", bash("echo x >x.log; echo >../left; echo >new")), says("done")
+    )
+
+    ran = Job(repository, tmp_path, provider, verification=verification).go()
+
+    assert (ran.code, of_the_change(ran)) == (0, [(1, True, 0)])
 
 
 def test_a_verification_that_fails_is_told_though_nothing_was_changed(

@@ -11,6 +11,7 @@ import pytest
 from tests.program import make_repository
 from tiny_backspace.errors import TinyBackspaceError, UsageError
 from tiny_backspace.events import AgentThought, Record, RunFailed, RunStarted
+from tiny_backspace.repo.policy import Limits, Policy
 from tiny_backspace.repo.source import Local
 from tiny_backspace.request import understood
 from tiny_backspace.settings import PROMPT_LIMIT, Settings
@@ -141,7 +142,8 @@ def request(repo: str = ".", prompt: str = "do it", **settings: Any) -> Any:
 def test_a_request_says_all_that_was_asked_for() -> None:
     found = request(
         "./x", "do it", verify="make test", verify_attempts=3, verify_timeout="2m", command_timeout="90s", max_turns=5,
-        max_tool_calls=6, timeout="10m", allow_path="a,b", author_name="Me",
+        max_tool_calls=6, timeout="10m", allow_path="a,b", author_name="Me", max_files=7, max_lines="8",
+        max_file_size="1m", verify_base=False,
     )  # fmt: skip
 
     assert (found.source, found.base) == (Local("./x"), "base")
@@ -149,7 +151,8 @@ def test_a_request_says_all_that_was_asked_for() -> None:
     assert (found.verification.command, found.verification.attempts) == ("make test", 3)
     assert (found.verification.timeout, found.command_timeout) == (120, 90)
     assert (found.limits.turns, found.limits.tool_calls, found.limits.seconds) == (5, 6, 600)
-    assert found.delivery.allow_path == ("a", "b")
+    assert found.verification.on_base is False
+    assert found.delivery.policy == Policy(("a", "b"), Limits(7, 8, 1 << 20))
     assert found.delivery.identity["GIT_AUTHOR_NAME"] == "Me"
     assert set(found.delivery.identity) == {
         f"GIT_{r}_{p}" for r in ("AUTHOR", "COMMITTER") for p in ("NAME", "EMAIL")

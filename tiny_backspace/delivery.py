@@ -14,12 +14,13 @@ from tiny_backspace.errors import (
     TinyBackspaceError,
     VerificationFailed,
 )
-from tiny_backspace.events import Emit, Step, StepStarted, Warned, timed
+from tiny_backspace.events import Emit, Step, StepStarted, Verified, Warned, timed
 from tiny_backspace.forges import proposal
 from tiny_backspace.judging import judged, shown
 from tiny_backspace.providers.proposals import is_proposal_path
 from tiny_backspace.redact import Redact, clean_line
 from tiny_backspace.repo.difference import Numstat
+from tiny_backspace.repo.policy import Policy
 from tiny_backspace.repo.quarantine import JUDGED_LIMIT, Patch, Quarantine
 from tiny_backspace.views.state import RunState
 
@@ -37,7 +38,7 @@ class Delivery:
 
     run_id: str
     prompt: str
-    allow_path: tuple[str, ...]
+    policy: Policy
     identity: Mapping[str, str]
     redact: Redact
     name: str | None = None
@@ -89,7 +90,7 @@ def deliver(
         destination = PatchFile()  # what a model would not stand for is not offered
     emit(StepStarted.at(Step.PR_CREATION, destination.doing))
     with timed("judge", emit):
-        numstat = judged(cage, finding.patch, delivery.allow_path, finding.failure, so_far, emit)
+        numstat = judged(cage, finding.patch, delivery.policy, finding.failure, so_far, emit)
     state = so_far()
     closing = destination.take(_offer(delivery, cage, finding, state, numstat), emit)
     if state.files and all(is_proposal_path(path) for path in state.files):
@@ -127,11 +128,13 @@ def _offer(
             cost_usd=state.cost_usd,
             replaced=state.replaced,
             resumes=state.resumes,
+            sandbox=state.sandbox,
         ),
         files=tuple(
             proposal.FileLines(shown(f.path), f.insertions, f.deletions) for f in numstat.files
         ),
         verified=state.verification,
+        before=state.before,
         policy=state.policy,
         closes=delivery.closes,
     )
@@ -173,8 +176,7 @@ def _in_short(delivery: Delivery, finding: Finding) -> str:
 def _shortcomings(state: RunState) -> list[str]:
     found = []
     if state.verification is not None and not state.verification.ok:
-        command, code = state.verification.command, state.verification.exit_code
-        found.append(f"Verification failed: `{command}` ended with exit code {code}.")
+        found.append(f"Verification failed: {_ended(state.verification, state.before)}.")
     if state.syntax is not None and not state.syntax.ok:
         found.append(f"These files cannot be parsed: {'; '.join(state.syntax.problems)}.")
     return found
@@ -183,7 +185,11 @@ def _shortcomings(state: RunState) -> list[str]:
 def _check_verification(state: RunState, hint: str) -> None:
     verdict = state.verification
     if verdict is not None and not verdict.ok:
-        raise VerificationFailed(
-            f"verification failed: `{verdict.command}` ended with exit code {verdict.exit_code}",
-            hint=hint,
-        )
+        raise VerificationFailed(f"verification failed: {_ended(verdict, state.before)}", hint=hint)
+
+
+def _ended(verdict: Verified, before: Verified | None) -> str:
+    said = f"`{verdict.command}` ended with exit code {verdict.exit_code}"
+    if before is None:
+        return said
+    return f"{said}; before the change {'it passed' if before.ok else f'with {before.exit_code}'}"

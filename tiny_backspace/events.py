@@ -55,6 +55,9 @@ ThoughtStep: TypeAlias = Literal[
     "provider_fallback",
 ]
 
+SandboxUse: TypeAlias = Literal["agent", "base", "change"]
+"""The agent works in it; or the base, or the change, is verified in it."""
+
 
 class _Event(BaseModel):
     # a newer version may tell more of an event we know: it is read all the same
@@ -91,9 +94,13 @@ class RunStarted(_Event):
 
 
 class SandboxAttested(_Event):
-    """What the container said of itself, read from inside. Sizes in bytes; `problems` is empty if `ok`."""
+    """What the container said of itself, read from inside. Sizes in bytes; `problems` is empty if `ok`.
+
+    `use` is what the container is for.
+    """
 
     type: Literal["sandbox"] = "sandbox"
+    use: SandboxUse = "agent"
     ok: bool
     problems: tuple[str, ...] = ()
     container: str
@@ -215,8 +222,11 @@ class FileEdited(_Event):
 
 
 class Verified(_Event):
+    """What the user's command did, in a container of its own. `exit_code` is -1 where that was lost."""
+
     type: Literal["verification"] = "verification"
     command: str
+    on: Literal["base", "change"] = "change"
     attempt: int
     ok: bool
     exit_code: int

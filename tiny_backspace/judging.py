@@ -10,7 +10,7 @@ from tiny_backspace.events import Emit, FileEdited, WorkSaved
 from tiny_backspace.repo.difference import Change, Numstat, parse_numstat, parse_raw
 from tiny_backspace.repo.ignored import ignored_by_base
 from tiny_backspace.repo.lines import OPTIONS, added_lines
-from tiny_backspace.repo.policy import Decision, Limits, judge
+from tiny_backspace.repo.policy import Decision, Policy, judge
 from tiny_backspace.repo.quarantine import Patch, Quarantine
 from tiny_backspace.views.state import RunState
 
@@ -22,7 +22,7 @@ _OPERATIONS: Mapping[str, Literal["create", "delete"]] = {"A": "create", "D": "d
 def judged(
     cage: Quarantine,
     patch: Patch,
-    allow: Sequence[str],
+    policy: Policy,
     failure: TinyBackspaceError | None,
     so_far: Callable[[], RunState],
     emit: Emit,
@@ -44,12 +44,12 @@ def judged(
             deletions=numstat.deletions,
         )
     )
-    looked_at = changes[: Limits().files]  # more are refused anyway, and told by their number
+    looked_at = changes[: policy.limits.files]  # more are refused anyway, and told by their number
     told = so_far().files
     for event in _edits(looked_at):
         if event.filepath not in told:  # a command did it, not one of the file tools
             emit(event)
-    decisions = _decisions(cage, tree, changes, numstat, allow)
+    decisions = _decisions(cage, tree, changes, numstat, policy)
     for decision in decisions:
         emit(decision.event())
     _check(decisions, failure)
@@ -57,10 +57,10 @@ def judged(
 
 
 def _decisions(
-    cage: Quarantine, tree: str, changes: list[Change], numstat: Numstat, allow: Sequence[str]
+    cage: Quarantine, tree: str, changes: list[Change], numstat: Numstat, policy: Policy
 ) -> tuple[Decision, ...]:
     """What policy says of the change; its lines are read only if there are not too many of them."""
-    limits = Limits()
+    limits = policy.limits
     sizes = cage.sizes([c.new_id for c in changes if c.new_mode not in ("000000", _SUBMODULE)])
     amount = numstat.insertions + numstat.deletions
     too_much = len(changes) > limits.files or amount > limits.lines
@@ -76,7 +76,8 @@ def _decisions(
         },
         existing=_names(cage, tree) if any(c.status == "A" for c in changes) else (),
         lines=amount,
-        allow=allow,
+        allow=policy.allow,
+        limits=limits,
         added=[] if too_much else list(added_lines(lines, changes)),
         ignored=ignored_by_base(cage, [c.path for c in changes[: limits.files] if c.status == "A"]),
     )

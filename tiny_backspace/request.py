@@ -8,6 +8,8 @@ from tiny_backspace.agent.budget import Limits
 from tiny_backspace.delivery import Delivery
 from tiny_backspace.errors import UsageError
 from tiny_backspace.redact import Redact
+from tiny_backspace.repo import policy
+from tiny_backspace.repo.policy import Policy
 from tiny_backspace.repo.source import Local, page, parse
 from tiny_backspace.run import Request
 from tiny_backspace.settings import PROMPT_LIMIT, Settings
@@ -29,7 +31,12 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
     if size > PROMPT_LIMIT:
         raise UsageError(f"the prompt has {size} bytes; at most {PROMPT_LIMIT} are taken")
     verification = (
-        Verification(settings.verify, settings.verify_attempts, settings.verify_timeout)
+        Verification(
+            settings.verify,
+            settings.verify_attempts,
+            settings.verify_timeout,
+            settings.verify_base,
+        )
         if settings.verify
         else None
     )
@@ -49,7 +56,10 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
         delivery=Delivery(
             run_id=run_id,
             prompt=asked.prompt,
-            allow_path=settings.allow_path,
+            policy=Policy(
+                settings.allow_path,
+                policy.Limits(settings.max_files, settings.max_lines, settings.max_file_size),
+            ),
             identity=identity,
             redact=redact,
             name=asked.revises.head if asked.revises else settings.branch,

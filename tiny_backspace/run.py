@@ -7,7 +7,7 @@ a patch before the sandbox goes.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +34,7 @@ from tiny_backspace.events import (
     AgentThought,
     Emit,
     RunStarted,
+    SandboxUse,
     Step,
     StepStarted,
     Warned,
@@ -55,7 +56,7 @@ from tiny_backspace.repo.source import Local, Remote, Source
 from tiny_backspace.sandbox.interface import Sandbox
 from tiny_backspace.sandbox.usage import measured, sampling
 from tiny_backspace.telemetry.turns import Checkpoint
-from tiny_backspace.verification import Verification
+from tiny_backspace.verification import Subject, Verification, Verifier, verifying
 from tiny_backspace.views.state import RunState
 
 
@@ -98,7 +99,7 @@ class Request:
 class Parts:
     """What the pipeline works with. `folder` is the run's own, `cache` every run's; `so_far` folds its records."""
 
-    open_sandbox: Callable[[Emit], AbstractContextManager[Sandbox]]
+    open_sandbox: Callable[[SandboxUse, Emit], AbstractContextManager[Sandbox]]
     located: Callable[[Remote], Remote]
     destination: Callable[[LocalRepository | Remote], Destination]
     provider: Provider
@@ -119,7 +120,7 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
     emit(_started(request, parts))
     for note in parts.notes:
         emit(AgentThought(step="provider_selection", message=note))
-    with opened_early(parts.open_sandbox(emit), "open-sandbox") as opened:
+    with opened_early(parts.open_sandbox("agent", emit), "open-sandbox") as opened:
         with timed("validation", emit):
             origin, base, git = _resolve(request, parts, emit)
         _begin_journal(request.resumed, parts.journal, base, emit)
@@ -174,10 +175,25 @@ def _inside(
     with timed("preflight.wait", emit):
         checked()  # before anything is spent
     emit(StepStarted.at(Step.AI_PROCESSING, "Generating code improvements..."))
-    finding = _work(request, parts, sandbox, base, facts, emit)
+    with _verifier(request, parts, mirror, base, emit) as verifier:
+        checks = Checks(verifier, sandbox, base.sha, emit)
+        finding = _work(request, parts, sandbox, base, facts, checks, emit)
     with timed("usage", emit), suppress(SandboxError):  # it is only a figure, and the work is done
         emit(measured(sandbox))
     return finding
+
+
+def _verifier(
+    request: Request, parts: Parts, mirror: Mirror, base: Base, emit: Emit
+) -> AbstractContextManager[Verifier | None]:
+    @contextmanager
+    def room(subject: Subject) -> Generator[Sandbox]:
+        with parts.open_sandbox(subject, emit) as sandbox:
+            mirror.bring_in(sandbox, base)
+            yield sandbox
+
+    wanted = request.verification
+    return nullcontext() if wanted is None else verifying(wanted, room, emit)
 
 
 def _started(request: Request, parts: Parts) -> RunStarted:
@@ -231,15 +247,16 @@ def _resolve(
 
 
 def _work(
-    request: Request, parts: Parts, sandbox: Sandbox, base: Base, facts: Facts, emit: Emit
-) -> Finding:
+    request: Request, parts: Parts, sandbox: Sandbox, base: Base, facts: Facts, checks: Checks,
+    emit: Emit,
+) -> Finding:  # fmt: skip
     """Let the agent work and take the change out, however the work ended."""
     bench = Bench(sandbox, base, parts.folder / "change.patch", parts.journal, emit)
     work = request.resumed.work if request.resumed else None
     if work is not None and work.conversation:
         with timed("put_in", emit):
             if work.patch:
-                put_in(sandbox, work.patch)
+                put_in(sandbox, work.patch, work.tree)
             bench.adopt(work)
     conversation = (work.conversation if work else ()) or (
         first_message(request.prompt, facts, request.revises, sandbox),
@@ -249,7 +266,6 @@ def _work(
         sandbox, request.command_timeout, left=budget.left, redact=request.delivery.redact
     )
     agent = Agent(system(), parts.provider, toolbox, budget, bench)
-    checks = Checks(request.verification, sandbox, base.sha, emit)
     try:
         try:
             summary = _solved(conversation, agent, bench, checks, sampling(sandbox, emit))
@@ -267,8 +283,7 @@ def _solved(
 ) -> str:
     """Solve, check, and let the agent repair what the checks find; the agent's last words.
 
-    The change is what the agent left: it is out before anything else runs, and a repair starts from
-    it again, without what the verification wrote.
+    The change is what the agent left, and what is verified is the change as it came out.
     """
     done = conversation[-1] if isinstance(conversation[-1], Assistant) else None
     acted = True
@@ -276,8 +291,7 @@ def _solved(
         if done is None or done.tool_calls:
             solution = solve(conversation, agent, emit)
             conversation, acted = solution.conversation, solution.acted
-        tree = bench.latest().tree
-        complaint = checks.complaint(tree, acted=acted)
+        complaint = checks.complaint(bench.latest(), acted=acted)
         if complaint is None:
             return _said(conversation[-1])
         conversation = (*conversation, User((Text(complaint),)))

@@ -102,6 +102,10 @@ class Settings(BaseModel):
     verify: str | None = None
     verify_attempts: int = Field(2, ge=1, le=10)
     verify_timeout: Seconds = Field(600, le=7200)
+    verify_base: bool = True
+    max_files: int = Field(100, ge=1)
+    max_lines: int = Field(10_000, ge=1)
+    max_file_size: Size = 5 << 20
 
     image: str | None = None
     base_image: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
@@ -21,6 +21,7 @@ from tiny_backspace.events import (
     RunFailed,
     RunStarted,
     RunSucceeded,
+    SandboxUse,
     ThoughtDelta,
 )
 from tiny_backspace.failure import concluded, crash_report
@@ -205,7 +206,7 @@ def _parts(
 
 def _opener(
     settings: Settings, state: Path, run_id: str
-) -> Callable[[Emit], AbstractContextManager[Sandbox]]:
+) -> Callable[[SandboxUse, Emit], AbstractContextManager[Sandbox]]:
     wish = Wish(
         image=settings.image,
         base=settings.base_image,
@@ -214,20 +215,22 @@ def _opener(
         cpus=settings.cpus,
         pids=settings.pids,
         # the run's time is looked at between commands; the one that is going on then may end
-        seconds=settings.timeout
-        + settings.command_timeout
-        + (settings.verify_timeout if settings.verify else 0),
+        seconds=settings.timeout + settings.command_timeout,
         runtime=settings.runtime,
     )
 
     @contextmanager
-    def opened(emit: Emit) -> Generator[Sandbox]:
+    def opened(use: SandboxUse, emit: Emit) -> Generator[Sandbox]:
         from tiny_backspace.sandbox.engine import connect, remove_leftovers
         from tiny_backspace.sandbox.opening import open_sandbox
 
         engine, owner = connect(settings.docker_host), owner_id(state)
-        remove_leftovers(engine, owner, lambda other: is_live(state, other))
-        with open_sandbox(engine, wish, run_id, owner, emit) as sandbox:
+        if use == "agent":
+            remove_leftovers(engine, owner, lambda other: is_live(state, other))
+            wanted = wish
+        else:
+            wanted = replace(wish, seconds=settings.verify_timeout)
+        with open_sandbox(engine, wanted, run_id, owner, emit, use) as sandbox:
             yield sandbox
 
     return opened

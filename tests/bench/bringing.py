@@ -17,6 +17,7 @@ from tiny_backspace.destinations import UsersRepository
 from tiny_backspace.redact import redactor
 from tiny_backspace.repo.mirror import Base, Mirror, mirror_of
 from tiny_backspace.repo.origin import LocalRepository, local_base, open_local
+from tiny_backspace.repo.policy import Policy
 from tiny_backspace.repo.quarantine import Quarantine, quarantine, take_out
 from tiny_backspace.repo.source import Local
 from tiny_backspace.sandbox.docker import DockerSandbox
@@ -86,7 +87,7 @@ class _Stage:
             delivery = Delivery(
                 run_id=f"{number:08x}",
                 prompt=f"change {number}",
-                allow_path=(),
+                policy=Policy(),
                 identity=identity,
                 redact=redactor(()),
             )

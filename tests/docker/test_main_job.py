@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -125,12 +126,18 @@ def test_verification_is_told_as_it_was(program: Program, repository: Path) -> N
     good = program.run(
         "run", str(repository), PROMPT, "--verify", "grep -c hello README.md", "-o", "jsonl"
     )
-    bad = program.run("run", str(repository), PROMPT, "--verify", "echo no; exit 7", "-o", "jsonl")
+    bad = program.run(
+        "run", str(repository), PROMPT, "--verify", "echo no; exit 7", "--no-verify-base", "-o", "jsonl",
+    )  # fmt: skip
 
-    assert [(v["ok"], v["output"]) for v in good.of("verification")] == [(True, "2")]
+    told = sorted((v["on"], v["ok"], v["exit_code"], v["output"]) for v in good.of("verification"))
+    assert told == [("base", False, 1, "0"), ("change", True, 0, "2")]
+    used = {s["use"]: s["container"] for s in good.of("sandbox") if s["ok"]}
+    assert sorted(used) == ["agent", "base", "change"]
+    assert len(set(used.values())) == 3
     assert bad.exit_code == 9
-    assert [(v["ok"], v["exit_code"], v["output"]) for v in bad.of("verification")] == [
-        (False, 7, "no")
+    assert [(v["on"], v["ok"], v["exit_code"], v["output"]) for v in bad.of("verification")] == [
+        ("change", False, 7, "no")
     ]
     closing = bad.lines[-1]
     assert (closing["type"], closing["error"]) == ("error", "verification_failed")
@@ -292,15 +299,15 @@ def test_a_run_never_removes_the_container_of_a_living_one(
     process = program.start("run", str(repository), PROMPT, "--verify", "sleep 20", "-o", "jsonl")
     assert process.stdout is not None
     with process:
-        for line in process.stdout:
-            if "tool_result" in line:
-                break
+        attested = (line for line in process.stdout if '"type":"sandbox"' in line)
+        assert len(list(islice(attested, 3))) == 3  # the agent's, and two to verify in
         living = containers(program)
 
         program.run("clean")
         second = program.run("run", str(repository), "delete src/a.py", "-q")
 
         assert second.exit_code == 0
+        assert len(living) == 3
         assert containers(program) == living
         process.terminate()
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from tiny_backspace.events import PolicyDecided, ProviderReplaced, Verified
+from tiny_backspace.events import PolicyDecided, ProviderReplaced, SandboxAttested, Verified
 from tiny_backspace.forges.proposal import (
     LONGEST_BODY,
     Draft,
@@ -109,7 +109,7 @@ def test_nobodys_words_become_active_in_a_body(
         ),
         (FileLines(path, 1, 2), FileLines(other, None, None)),
         Verified(command=other, attempt=1, ok=False, exit_code=1, duration_ms=1, output=summary),
-        (PolicyDecided(rule=other, path=path, decision="flag", message=summary),),
+        policy=(PolicyDecided(rule=other, path=path, decision="flag", message=summary),),
     )
     text = body(draft)
     assert len(text) <= LONGEST_BODY
@@ -185,12 +185,35 @@ def test_a_verification_is_told_as_the_host_saw_it(ok: bool, word: str) -> None:
         attempt=2,
         ok=ok,
         exit_code=0 if ok else 3,
-        duration_ms=5,
+        duration_ms=1500,
         output="ha\n```",
     )
     text = body(replace(DRAFT, verified=verified))
-    assert f"`make test` {word} with exit code {verified.exit_code}, attempt 2." in text
+    assert f"after it: {word} with exit code {verified.exit_code} in 1.5 s, attempt 2\n" in text
+    assert "before the change" not in text
     assert "ha\n```\n" in shown_code(text)
+
+
+def test_what_the_base_did_stands_before_what_the_change_did() -> None:
+    after = Verified(
+        command="make test", attempt=1, ok=True, exit_code=0, duration_ms=40, output=""
+    )
+    before = after.model_copy(update={"on": "base", "ok": False, "exit_code": 2, "output": "no"})
+    text = body(replace(DRAFT, verified=after, before=before))
+    assert (
+        "`make test`, each time in a fresh container:\n\n"
+        "- before the change: **failed** with exit code 2 in 0.0 s\n"
+        "- after it: passed with exit code 0 in 0.0 s\n"
+    ) in text
+
+
+def test_what_the_container_said_of_itself_is_told() -> None:
+    sandbox = SandboxAttested(
+        ok=True, container="c", image="i", uid=10001, capabilities="none", no_new_privs=True,
+        seccomp=True, memory=1, cpus=1, pids=1, interfaces=("lo",), writable=(),
+    )  # fmt: skip
+    text = body(replace(DRAFT, made=replace(MADE, sandbox=sandbox)))
+    assert "`uid 10001, capabilities none, network interfaces lo, seccomp on`" in text
 
 
 def test_how_it_was_made_names_agents_costs_run_and_every_replacement() -> None:

@@ -204,10 +204,16 @@ def test_a_change_is_put_in_as_it_was_whatever_git_would_write_anew(
     before = take_out(first, base, place.folder / "first.patch")
     second = checked_out(mirror, base, place.folder / "second" / "w")
 
-    put_in(second, before.path.read_bytes())
+    put_in(second, before.path.read_bytes(), before.tree)
 
     assert take_out(second, base, place.folder / "second.patch").tree == before.tree
     assert (second.folder / "sub" / "a").read_text() == "a\n"
+    with pytest.raises(AgentError, match="leads to tree"):
+        put_in(
+            checked_out(mirror, base, place.folder / "third" / "w"),
+            before.path.read_bytes(),
+            "0" * 40,
+        )
 
 
 def test_a_change_that_cannot_be_taken_out_is_a_sentence_and_leaves_no_file(place: Place) -> None:

@@ -65,7 +65,7 @@ def terminal(width: int = 80, height: int = 24) -> tuple[Console, io.StringIO]:
 
 def hostile(record: Record) -> Record:
     """The record with something hostile before and behind every text that may be anything."""
-    event, fixed = record.event, {"type", "step", "operation", "decision"}
+    event, fixed = record.event, {"type", "step", "operation", "decision", "use", "on"}
     fields = {
         name: value if name in fixed else each_text(value, lambda text: HOSTILE + text + HOSTILE)
         for name, value in event.model_dump().items()

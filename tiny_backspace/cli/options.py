@@ -125,6 +125,23 @@ VerifyAttempts: TypeAlias = Annotated[
 VerifyTimeout: TypeAlias = Annotated[
     str | None, _option("Time for it [10m].", _CHANGE, metavar="TIME")
 ]
+VerifyBase: TypeAlias = Annotated[
+    bool | None,
+    _option(
+        "Run it on the base too, meanwhile, to tell what failed before.",
+        _CHANGE,
+        "--verify-base/--no-verify-base",
+    ),
+]
+MaxFiles: TypeAlias = Annotated[
+    int | None, _option("Files that a change may touch [100].", _CHANGE, metavar="N")
+]
+MaxLines: TypeAlias = Annotated[
+    int | None, _option("Lines that it may have [10000].", _CHANGE, metavar="N")
+]
+MaxFileSize: TypeAlias = Annotated[
+    str | None, _option("Size of a file in it [5m].", _CHANGE, metavar="SIZE")
+]
 Agents: TypeAlias = Annotated[
     str | None,
     _option(
@@ -208,7 +225,7 @@ EnvFile: TypeAlias = Annotated[
 
 SETTINGS = frozenset(
     (
-        "publish", "dry_run", "approve", "branch", "title", "label", "reviewer", "assignee", "draft", "fork", "force", "history", "allow_path", "verify", "verify_attempts", "verify_timeout", "agents", "max_turns", "max_tool_calls",
+        "publish", "dry_run", "approve", "branch", "title", "label", "reviewer", "assignee", "draft", "fork", "force", "history", "allow_path", "verify", "verify_attempts", "verify_timeout", "verify_base", "max_files", "max_lines", "max_file_size", "agents", "max_turns", "max_tool_calls",
         "max_cost", "max_tokens", "timeout", "command_timeout", "cache", "image", "memory", "disk", "cpus", "pids",
         "runtime",
     )

@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from tiny_backspace.events import PolicyDecided, ProviderReplaced, Verified
+from tiny_backspace.events import PolicyDecided, ProviderReplaced, SandboxAttested, Verified
 from tiny_backspace.forges.markdown import (
     SHORTENED,
     code,
@@ -54,7 +54,7 @@ class Made:
     """How a change came about, as the run recorded it.
 
     `agents` are those that answered, `name:model`, in order; `cost_usd` is None where no price is known;
-    `resumes` is the run whose work it went on with.
+    `resumes` is the run whose work it went on with, `sandbox` what the container said of itself.
     """
 
     run_id: str
@@ -63,6 +63,7 @@ class Made:
     cost_usd: float | None
     replaced: tuple[ProviderReplaced, ...] = ()
     resumes: str | None = None
+    sandbox: SandboxAttested | None = None
 
     @property
     def without_model(self) -> bool:
@@ -71,8 +72,8 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Everything a description is written from. `verified` is the last verification, if there was one;
-    `closes` the issue that the user gave for a prompt.
+    """Everything a description is written from. `verified` is the last verification of the change, and
+    `before` that of the base, if there was one; `closes` the issue that the user gave for a prompt.
     """
 
     prompt: str
@@ -80,6 +81,7 @@ class Draft:
     made: Made
     files: tuple[FileLines, ...] = ()
     verified: Verified | None = None
+    before: Verified | None = None
     policy: tuple[PolicyDecided, ...] = ()
     closes: int | None = None
 
@@ -137,7 +139,7 @@ def body(draft: Draft) -> str:
     sections = (
         ("What and why", [prose(draft.summary, _SUMMARY) or "The agent gave no summary."]),
         ("Files", _files(draft.files)),
-        ("Verification", _verification(draft.verified)),
+        ("Verification", _verification(draft.verified, draft.before)),
         ("How it was made", _made(draft.made)),
         ("Policy", _policy(draft.policy)),
     )
@@ -176,24 +178,32 @@ def _count(sign: str, lines: int | None) -> str:
     return "binary" if lines is None else f"{sign}{lines}"
 
 
-def _verification(verified: Verified | None) -> list[str]:
+def _verification(verified: Verified | None, before: Verified | None) -> list[str]:
     """Only what the host saw: nothing an agent says about tests gets here."""
     if verified is None:
         return ["Not run."]
-    result = "passed" if verified.ok else "**failed**"
     command = code(verified.command[:300])
-    said = f"{command} {result} with exit code {verified.exit_code}, attempt {verified.attempt}."
+    attempt = f", attempt {verified.attempt}" if verified.attempt > 1 else ""
+    said = [f"{command}, each time in a fresh container:", ""]
+    if before is not None:
+        said.append(f"- before the change: {_ended(before)}")
+    said.append(f"- after it: {_ended(verified)}{attempt}")
     output = verified.output.strip()
     if not output:
-        return [said]
+        return said
     end = output if len(output) <= _OUTPUT else f"{SHORTENED}\n{output[-_OUTPUT:]}"
     return [
-        said,
+        *said,
         "",
         "<details>\n<summary>Its output</summary>\n",
         fenced(end),
         "\n</details>",
     ]
+
+
+def _ended(verified: Verified) -> str:
+    result = "passed" if verified.ok else "**failed**"
+    return f"{result} with exit code {verified.exit_code} in {verified.duration_ms / 1000:.1f} s"
 
 
 def _made(made: Made) -> list[str]:
@@ -214,9 +224,22 @@ def _made(made: Made) -> list[str]:
         f"- Turns: {made.turns}",
         f"- Cost: {cost}",
         f"- Run: {code(made.run_id)}",
+        *_attested(made.sandbox),
         *_resumed(made.resumes),
         *within(_replacements(made.replaced), _REPLACED).splitlines(),
     ]
+
+
+def _attested(sandbox: SandboxAttested | None) -> list[str]:
+    if sandbox is None:
+        return []
+    facts = (
+        f"uid {sandbox.uid}",
+        f"capabilities {sandbox.capabilities}",
+        f"network interfaces {', '.join(sandbox.interfaces) or 'none'}",
+        f"seccomp {'on' if sandbox.seccomp else 'off'}",
+    )
+    return [f"- The container, as read from inside: {code(', '.join(facts)[:300])}"]
 
 
 def _resumed(run_id: str | None) -> list[str]:

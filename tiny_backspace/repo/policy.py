@@ -58,6 +58,14 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """What the user permits: the globs of `--allow-path`, and how much."""
+
+    allow: tuple[str, ...] = ()
+    limits: Limits = Limits()
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """`path` is escaped for people; empty where the whole change is meant."""
 
@@ -112,11 +120,15 @@ def _refuse(rule: Rule, path: bytes, message: str) -> Decision:
 def _amount(files: int, lines: int, limits: Limits) -> Iterator[Decision]:
     if files > limits.files:
         yield _refuse(
-            "too-many-files", b"", f"The change touches {files} files; {limits.files} may be."
+            "too-many-files",
+            b"",
+            f"The change touches {files} files; {limits.files} may be (--max-files).",
         )
     if lines > limits.lines:
         yield _refuse(
-            "too-many-lines", b"", f"The change has {lines} changed lines; {limits.lines} may be."
+            "too-many-lines",
+            b"",
+            f"The change has {lines} changed lines; {limits.lines} may be (--max-lines).",
         )
 
 
@@ -180,7 +192,7 @@ def _size(path: bytes, size: int | None, limits: Limits) -> Iterator[Decision]:
     if size is None:
         yield _refuse("blob-too-large", path, "The file's size could not be found out.")
     elif size > limits.blob_bytes:
-        message = f"The file has {size} bytes; {limits.blob_bytes} may be."
+        message = f"The file has {size} bytes; {limits.blob_bytes} may be (--max-file-size)."
         yield _refuse("blob-too-large", path, message)
 
 

@@ -57,22 +57,9 @@ echo "left out: $left_out" >&2
 git write-tree >&2
 """
 
-# Argument: tree, as it was taken out. What a verification wrote is undone; what is ignored stays.
-_PUT_BACK = """
-set -e
-export GIT_DIR=$PWD/.git GIT_WORK_TREE=$PWD
-index=$(mktemp -p "$HOME") && trap 'rm -f "$index"' EXIT
-export GIT_INDEX_FILE=$index
-export GIT_ALTERNATE_OBJECT_DIRECTORIES=$PWD/.git/objects GIT_OBJECT_DIRECTORY=$HOME/.tiny-backspace-objects
-cp -p .git/tiny-backspace-index "$index"
-git -c core.hooksPath=/dev/null -c core.fsmonitor=false read-tree --reset -u "$1"
-git clean -ffdq
-"""
-
-
 # A patch that came out of a sandbox, on its base, in another one. Its tree is checked out, as the base
 # was, and its index is the one to take changes out with from here on: git would write some files anew
-# in another way (line ends, encodings), and what nobody touched is not changed by that.
+# in another way (line ends, encodings), and what nobody touched is not changed by that. Says the tree's id.
 _PUT_IN = """
 set -e
 export GIT_DIR=$PWD/.git GIT_WORK_TREE=$PWD made=$PWD/.git/tiny-backspace-index
@@ -84,6 +71,7 @@ cp $made "$folder/index"
 GIT_INDEX_FILE=$folder/index git apply --cached --binary --whitespace=nowarn -
 tree=$(GIT_INDEX_FILE=$folder/index git write-tree)
 GIT_INDEX_FILE=$made git read-tree --reset -u "$tree"
+echo "$tree"
 """
 
 
@@ -163,30 +151,19 @@ def _taken_out(sandbox: Sandbox, base: Base, target: Path, timeout: float) -> Pa
     return Patch(target, size, tree, left_out)
 
 
-def put_back(sandbox: Sandbox, tree: str) -> None:
-    """Make the work tree what was taken out last.
+def put_in(sandbox: Sandbox, patch: bytes, tree: str) -> None:
+    """Make a change that was taken out elsewhere again, in a work tree that is as its base.
 
     Raises:
-        AgentError: git inside cannot.
-    """
-    done = sandbox.call(["sh", "-c", _PUT_BACK, "sh", tree], timeout=60)
-    if not done.ok:
-        said = done.stderr.decode(errors="replace").strip()
-        raise AgentError(
-            f"the work tree could not be put back after the verification: {said[-300:]}"
-        )
-
-
-def put_in(sandbox: Sandbox, patch: bytes) -> None:
-    """Make the change of an earlier run again, in a work tree that is as its base.
-
-    Raises:
-        AgentError: it does not apply.
+        AgentError: it does not apply, or does not lead to `tree`.
     """
     done = sandbox.call(["sh", "-c", _PUT_IN], timeout=60, stdin=patch)
     if not done.ok:
         said = done.stderr.decode(errors="replace").strip()
-        raise AgentError(f"the work of the earlier run could not be put back: {said[-300:]}")
+        raise AgentError(f"the change could not be put into another sandbox: {said[-300:]}")
+    led_to = done.stdout.decode(errors="replace").strip()
+    if led_to != tree:
+        raise AgentError(f"the change leads to tree {led_to[:12]}, and not to {tree[:12]}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from tiny_backspace.errors import SandboxError, SandboxUnverified
-from tiny_backspace.events import Emit, SandboxAttested, Warned, timed
+from tiny_backspace.events import Emit, SandboxAttested, SandboxUse, Warned, timed
 from tiny_backspace.sandbox import attest, container, image
 from tiny_backspace.sandbox.container import AGENT_UID, Limits, Wish
 from tiny_backspace.sandbox.docker import DockerSandbox
@@ -26,7 +26,7 @@ _CLEANUP = 120.0  # seconds a container outlives the run's time-out, for an orde
 
 @contextmanager
 def open_sandbox(
-    engine: Engine, wish: Wish, run_id: str, owner: str, emit: Emit
+    engine: Engine, wish: Wish, run_id: str, owner: str, emit: Emit, use: SandboxUse = "agent"
 ) -> Generator[DockerSandbox]:
     """A container that has shown from inside that it is locked down; removed in any case.
 
@@ -39,19 +39,20 @@ def open_sandbox(
     limits = container.limits(wish, engine_memory=info["MemTotal"], engine_cpus=info["NCPU"])
     with timed("sandbox.image", emit):
         image_id = image.ensure(engine.api, wanted=wish.image, base=wish.base, emit=emit)
+    name = f"tiny-backspace-{run_id}" + ("" if use == "agent" else f"-{use}")
     labels = {
         RUN_LABEL: run_id,
         OWNER_LABEL: owner,
         DEADLINE_LABEL: str(int(wish.seconds + _CLEANUP)),
     }
     with timed("sandbox.create", emit), translated("making the container"):
-        container_id = _create(engine, image_id, limits, wish, labels, run_id)
+        container_id = _create(engine, image_id, limits, wish, labels, name)
     sandbox = DockerSandbox(engine, container_id, emit)
     try:
         with translated("starting the container"), timed("sandbox.start", emit):
             engine.api.start(container_id)
         with timed("sandbox.attest", emit):
-            _attest(sandbox, container_id, image_id, limits, emit)
+            _attest(sandbox, use, container_id, image_id, limits, emit)
         yield sandbox
     finally:
         sandbox.close_session()
@@ -60,18 +61,17 @@ def open_sandbox(
 
 
 def _create(
-    engine: Engine, image_id: str, limits: Limits, wish: Wish, labels: dict[str, str], run_id: str
+    engine: Engine, image_id: str, limits: Limits, wish: Wish, labels: dict[str, str], name: str
 ) -> str:
     host = engine.api.create_host_config(**container.host_config(limits, runtime=wish.runtime))
-    asked: dict[str, Any] = container.container(
-        image_id, wish.seconds + _CLEANUP, labels, f"tiny-backspace-{run_id}"
-    )
+    asked: dict[str, Any] = container.container(image_id, wish.seconds + _CLEANUP, labels, name)
     return str(engine.api.create_container(**asked, host_config=host)["Id"])
 
 
 def _attest(
-    sandbox: DockerSandbox, container_id: str, image_id: str, limits: Limits, emit: Emit
-) -> None:
+    sandbox: DockerSandbox, use: SandboxUse, container_id: str, image_id: str, limits: Limits,
+    emit: Emit,
+) -> None:  # fmt: skip
     facts = attest.parse(sandbox.call(attest.SCRIPT, timeout=30).stdout)
     expected = attest.Expected(
         uid=AGENT_UID,
@@ -84,6 +84,7 @@ def _attest(
     problems = attest.problems(facts, expected)
     emit(
         SandboxAttested(
+            use=use,
             ok=not problems,
             problems=problems,
             container=container_id[:12],

@@ -55,14 +55,15 @@ def checks(state: RunState) -> Text:
     unparsed = "" if syntax is None or syntax.ok else "✗ syntax"
     if unparsed and state.verification is None:
         return joined(Text(unparsed, BAD), Text("verification not run", DIM))
-    return joined(Text(unparsed, BAD), _verification(state.verification))
+    return joined(Text(unparsed, BAD), _verification(state.verification, state.before))
 
 
-def _verification(checked: Verified | None) -> Text:
+def _verification(checked: Verified | None, before: Verified | None) -> Text:
     if checked is None:
         return Text("not run", DIM)
     attempt = f"attempt {checked.attempt}" if checked.attempt > 1 else ""
-    facts = (f"exit {checked.exit_code}", took(checked.duration_ms), attempt)
+    then = "" if before is None else f"before the change exit {before.exit_code}"
+    facts = (f"exit {checked.exit_code}", took(checked.duration_ms), attempt, then)
     return joined(
         Text.assemble(mark(checked.ok), " ", line(checked.command)),
         *(Text(fact, DIM) for fact in facts),

@@ -214,6 +214,9 @@ def _checked(event: Verified | SyntaxChecked) -> _Line:
     match event:
         case Verified():
             result = f"-> {'ok' if event.ok else 'FAILED'}, exit {event.exit_code}"
+            if event.on == "base":  # how it fails there is nobody's news
+                before = f"before the change {result}"
+                return "verify", (event.command, before, took(event.duration_ms))
             spent = f"{took(event.duration_ms)}, attempt {event.attempt}"
             said = "" if event.ok else event.output.strip()[-_TAIL:]
             return "verify", (event.command, result, spent, said)
@@ -273,7 +276,8 @@ def _detail(
         case SandboxAttested():
             facts = f"uid {event.uid}, capabilities {event.capabilities or '?'}"
             network = f"interfaces {', '.join(event.interfaces) or 'none'}"
-            return "sandbox", (event.container, facts, network, *event.problems)
+            use = "" if event.use == "agent" else f"to verify the {event.use}"
+            return "sandbox", (event.container, use, facts, network, *event.problems)
         case ToolFinished():
             code = "" if event.exit_code is None else f"exit {event.exit_code}, "
             result = f"-> {'' if event.ok else 'FAILED, '}{code}{took(event.duration_ms)}"

@@ -66,7 +66,8 @@ class RunState:
 
     `base` is the ref asked for until the commit is known; `branch` the branch that it was taken
     from. `doing` is the step's own message, which `message` is but for news of the moment. `cost_usd` is None once a turn had no known price. `files` tells the last operation on
-    every path. `providers` are those that answered, in order; `answered` says with which model.
+    every path. `providers` are those that answered, in order; `answered` says with which model. `before`
+    is the verification of the base, `verification` the last one of the change; `sandbox` is the agent's.
     """
 
     run_id: str = ""
@@ -100,6 +101,7 @@ class RunState:
     edits: tuple[FileEdited, ...] = ()
     git: tuple[GitOperation | PullRequestCreation, ...] = ()
     verification: Verified | None = None
+    before: Verified | None = None
     syntax: SyntaxChecked | None = None
     policy: tuple[PolicyDecided, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -253,6 +255,8 @@ def _change(
             left = [item for item in state.files.items() if item[0] not in {path, old}]
             files = dict([*left, (path, operation)][-KEPT_PATHS:])
             return replace(state, files=files, edits=_kept(state.edits, event))
+        case Verified(on="base"):
+            return replace(state, before=event)
         case Verified():
             return replace(state, verification=event)
         case SyntaxChecked():
@@ -271,7 +275,7 @@ def _machine(
 ) -> RunState:
     match event:
         case SandboxAttested():
-            return replace(state, sandbox=event)
+            return replace(state, sandbox=event) if event.use == "agent" else state
         case HostCommand():
             return replace(state, host_commands=state.host_commands + 1)
         case Resources():
