@@ -9,7 +9,7 @@ from tiny_backspace.errors import PolicyRefused, TinyBackspaceError
 from tiny_backspace.events import Emit, FileEdited, WorkSaved
 from tiny_backspace.repo.difference import Change, Numstat, parse_numstat, parse_raw
 from tiny_backspace.repo.ignored import ignored_by_base
-from tiny_backspace.repo.lines import OPTIONS, added_lines
+from tiny_backspace.repo.lines import OPTIONS, added_lines, removed_lines
 from tiny_backspace.repo.policy import Decision, Policy, judge
 from tiny_backspace.repo.quarantine import Patch, Quarantine
 from tiny_backspace.views.state import RunState
@@ -79,6 +79,7 @@ def _decisions(
         allow=policy.allow,
         limits=limits,
         added=[] if too_much else list(added_lines(lines, changes)),
+        removed=[] if too_much else list(removed_lines(lines, changes)),
         ignored=ignored_by_base(cage, [c.path for c in changes[: limits.files] if c.status == "A"]),
     )
 

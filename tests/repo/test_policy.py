@@ -467,6 +467,7 @@ BREAKING: Mapping[Rule, tuple[Decision, ...]] = {
     "conflict-marker": judged(modified("a.py"), new=new_lines(*CONFLICT)),
     "ignored-file": judged(added("x.log"), ignored=[b"x.log"]),
     "build-junk": judged(added("node_modules/x")),
+    "weakened-test": judged(deleted("tests/test_a.py")),
 }
 
 

@@ -1,4 +1,4 @@
-"""The lines that a change adds, out of git's own difference of two trees. Pure.
+"""The lines that a change adds and takes away, out of git's own difference of two trees. Pure.
 
 No path is read from the patch: a section belongs to the change whose blobs its `index` line names.
 A file may hold anything, headers of a patch included: rows are told apart by the counts of the hunk
@@ -45,6 +45,14 @@ class Added(NamedTuple):
     moved: bool = False
 
 
+class Removed(NamedTuple):
+    """One line that was taken away, without its end. `moved`: the change adds the same line somewhere."""
+
+    path: bytes
+    text: bytes
+    moved: bool = False
+
+
 def added_lines(patch: bytes, changes: Sequence[Change]) -> Iterator[Added]:
     """In git's order; `changes` are those of the same two trees. What git takes for binary has none.
 
@@ -52,18 +60,19 @@ def added_lines(patch: bytes, changes: Sequence[Change]) -> Iterator[Added]:
         RepoError: it is not such output, was cut, or is about other blobs.
     """
     gone = {text for kind, _, text in _rows(patch) if kind == "-"}
-    waiting: dict[bytes, list[bytes]] = {}
-    for change in changes:
-        waiting.setdefault(_blobs(change), []).append(change.path)
-    path: bytes | None = None
-    for kind, number, text in _rows(patch):
-        if kind == "section":
-            paths = waiting.get(text)  # the same blobs twice: either path is right
-            path = paths.pop(0) if paths else None
-        elif kind == "+":
+    for path, kind, number, text in _placed(patch, changes):
+        if kind == "+":
             if path is None:
                 raise _unreadable()
             yield Added(path, number, text.removesuffix(b"\r"), text in gone)
+
+
+def removed_lines(patch: bytes, changes: Sequence[Change]) -> Iterator[Removed]:
+    """As `added_lines`. Of a file that became another type of entry there are none."""
+    new = {text for kind, _, text in _rows(patch) if kind == "+"}
+    for path, kind, _, text in _placed(patch, changes):
+        if kind == "-" and path is not None:
+            yield Removed(path, text.removesuffix(b"\r"), text in new)
 
 
 def unmerged(added: Iterable[Added]) -> Iterator[tuple[bytes, int, bool]]:
@@ -75,6 +84,22 @@ def unmerged(added: Iterable[Added]) -> Iterator[tuple[bytes, int, bool]]:
             marks.setdefault(line.path, {}).setdefault(mark, line.number)
     for path, found in marks.items():
         yield path, min(found.values()), found.keys() >= {_BEGIN, _END}
+
+
+def _placed(
+    patch: bytes, changes: Sequence[Change]
+) -> Iterator[tuple[bytes | None, str, int, bytes]]:
+    """Every row of a hunk, with the path of its section, if that adds something."""
+    waiting: dict[bytes, list[bytes]] = {}
+    for change in changes:
+        waiting.setdefault(_blobs(change), []).append(change.path)
+    path: bytes | None = None
+    for kind, number, text in _rows(patch):
+        if kind == "section":
+            paths = waiting.get(text)  # the same blobs twice: either path is right
+            path = paths.pop(0) if paths else None
+        else:
+            yield path, kind, number, text
 
 
 def _blobs(change: Change) -> bytes:

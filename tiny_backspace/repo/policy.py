@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 from tiny_backspace.events import PolicyDecided
 from tiny_backspace.repo.difference import Change
 from tiny_backspace.repo.leaks import leaks
-from tiny_backspace.repo.lines import Added, unmerged
+from tiny_backspace.repo.lines import Added, Removed, unmerged
 from tiny_backspace.repo.paths import (
     Severity,
     alike,
@@ -25,6 +25,7 @@ from tiny_backspace.repo.paths import (
     shown,
 )
 from tiny_backspace.repo.protected import junk, protection
+from tiny_backspace.repo.weakened import weakened
 
 Rule: TypeAlias = Literal[
     "protected-path",
@@ -41,6 +42,7 @@ Rule: TypeAlias = Literal[
     "conflict-marker",
     "ignored-file",
     "build-junk",
+    "weakened-test",
 ]
 
 _LINK, _SUBMODULE, _FOLDER = "120000", "160000", "040000"
@@ -88,6 +90,7 @@ def judge(
     existing: Collection[bytes],
     lines: int,
     added: Sequence[Added] = (),
+    removed: Sequence[Removed] = (),
     ignored: Collection[bytes] = (),
     allow: Sequence[str] = (),
     limits: Limits = Limits(),
@@ -95,9 +98,9 @@ def judge(
     """Everything there is to say about a change; nothing if it is plain.
 
     `sizes` (bytes) and `links` (targets) are keyed by the new blobs' ids: one that is missing there
-    is refused. `existing` are the paths of the result, `added` the lines that are new, `ignored` those
-    of the new paths that the base's own `.gitignore` files leave out. `allow` are the globs of `--allow-path`;
-    they lift `protected-path` and no other rule. When there are too many files, only the first
+    is refused. `existing` are the paths of the result, `added` the lines that are new and
+    `removed` those that are gone, `ignored` those of the new paths that the base's own `.gitignore`
+    files leave out. `allow` are the globs of `--allow-path`; they lift `protected-path` and no other rule. When there are too many files, only the first
     ones up to the limit are judged one by one.
     """
     judged = changes[: limits.files]
@@ -110,6 +113,10 @@ def judge(
         *_leftovers(judged, existing, ignored),
         *_secrets(added),
         *_conflicts(added),
+        *(
+            Decision("weakened-test", shown(p), "flag", m)
+            for p, m in weakened(judged, added, removed)
+        ),
     )
 
 
