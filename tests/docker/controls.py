@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from secrets import token_hex
 from typing import Any
 
@@ -110,182 +109,36 @@ def networked(asked: Asked) -> None:
     asked.made["network_disabled"] = False
 
 
-# Whether a call is refused by the filter, and not for want of it: errno is EPERM or ENOSYS.
-SOCKET = """
-    import errno, socket
-    try: socket.socket({}).close(); holds = False
-    except OSError as error: holds = error.errno in (errno.EPERM, errno.ENOSYS)
-"""
-STATUS = """
-    status = dict(line.rstrip().split(":\\t", 1) for line in open("/proc/self/status") if ":\\t" in line)
-"""
-MOUNT = """
-    line = next(l for l in open("/proc/self/mountinfo") if l.split()[4] == "/workspace")
-    options = set(line.split()[5].split(",") + line.rsplit(" ", 1)[1].strip().split(","))
-"""
-CGROUP = """
-    import os
-    def limit(old, new):
-        for path in (f"/sys/fs/cgroup/{old}", f"/sys/fs/cgroup/{new}"):
-            if os.path.exists(path): return open(path).read().split()[0]
-"""
-
-
-@dataclass(frozen=True)
-class Control:
-    probe: str
-    mutant: Mutant
-
-
-CONTROLS: dict[str, Control] = {
-    "no network": Control(
-        "import socket; holds = [name for _, name in socket.if_nameindex()] == ['lo']", networked
+MUTANTS: dict[str, Mutant] = {
+    "network": networked,
+    "capabilities": without("cap_drop"),
+    "privileges": lambda asked: asked.host["security_opt"].remove("no-new-privileges"),
+    "vsock": lambda asked: seccomp(asked, ""),
+    "alg": lambda asked: seccomp(asked, "unconfined"),
+    "abi": more_abis,
+    "root": set_host(read_only=False),
+    "init": one_user,
+    "memory": set_host(mem_limit=1024 * MIB, memswap_limit=1024 * MIB),
+    "swap": set_host(memswap_limit=512 * MIB),
+    "processes": set_host(pids_limit=256),
+    "cpus": without("nano_cpus"),
+    "shares": without("cpu_shares"),
+    "room": tmpfs(size=f"size={128 * MIB}"),
+    "files": tmpfs(nr_inodes=""),
+    "suid": tmpfs(nosuid="suid"),
+    "devices": tmpfs(nodev="dev"),
+    "owner": tmpfs(uid="", gid=""),
+    "open_files": ulimit("nofile"),
+    "file_size": ulimit("fsize"),
+    "core": ulimit("core"),
+    "locked": lambda asked: asked.host["ulimits"].append(
+        Ulimit(name="memlock", soft=4096, hard=4096)
     ),
-    "no capabilities": Control(
-        STATUS + "    holds = all(int(status[n], 16) == 0 for n in status if n.startswith('Cap'))",
-        without("cap_drop"),
-    ),
-    "no new privileges": Control(
-        STATUS + "    holds = status['NoNewPrivs'] == '1'",
-        lambda asked: asked.host["security_opt"].remove("no-new-privileges"),
-    ),
-    "our seccomp filter, against the engine's own: vsock": Control(
-        SOCKET.format("40, socket.SOCK_STREAM"), lambda asked: seccomp(asked, "")
-    ),
-    "our seccomp filter, against none: AF_ALG": Control(
-        SOCKET.format("38, socket.SOCK_SEQPACKET"), lambda asked: seccomp(asked, "unconfined")
-    ),
-    "no 32-bit ABI": Control(
-        """
-        import ctypes, mmap, os, signal
-        # mov eax, 20 (getpid of i386); int 0x80; ret
-        code = mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
-        code.write(bytes.fromhex("b814000000cd80c3"))
-        call = ctypes.CFUNCTYPE(ctypes.c_int)(ctypes.addressof(ctypes.c_char.from_buffer(code)))
-        if (child := os.fork()) == 0:
-            call(); os._exit(0)
-        holds = os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGSYS
-        """,
-        more_abis,
-    ),
-    "a read-only root": Control(
-        """
-        import errno
-        try: open("/var/tmp/x", "w").close(); holds = False
-        except OSError as error: holds = error.errno == errno.EROFS
-        """,
-        set_host(read_only=False),
-    ),
-    "PID 1 is another user": Control(
-        """
-        import os
-        try: os.kill(1, 0); holds = False
-        except PermissionError: holds = True
-        """,
-        one_user,
-    ),
-    "memory": Control(
-        """
-        import signal, subprocess, sys
-        hog = "a = [bytearray(1 << 24) for _ in range(20)]"  # 320 MiB, every page of it written
-        holds = subprocess.run([sys.executable, "-c", hog]).returncode == -signal.SIGKILL
-        """,
-        set_host(mem_limit=1024 * MIB, memswap_limit=1024 * MIB),
-    ),
-    "no swap": Control(
-        CGROUP + f"    holds = limit('memory/memory.memsw.limit_in_bytes', 'memory.swap.max') in ('{256 * MIB}', '0')",
-        set_host(memswap_limit=512 * MIB),
-    ),
-    "processes": Control(
-        """
-        import subprocess
-        started, holds = [], False
-        try: started += (subprocess.Popen(["sleep", "60"]) for _ in range(100))
-        except BlockingIOError: holds = True
-        for each in started: each.kill()
-        """,
-        set_host(pids_limit=256),
-    ),
-    "processors": Control(
-        CGROUP + "    holds = limit('cpu/cpu.cfs_quota_us', 'cpu.max') == '50000'", without("nano_cpus")
-    ),
-    "a share of the processors": Control(
-        CGROUP + "    holds = limit('cpu/cpu.shares', 'cpu.weight') in ('512', '20')", without("cpu_shares")
-    ),
-    "room in the work tree": Control(
-        """
-        import errno
-        try:
-            with open("/workspace/big", "wb") as file:
-                for _ in range(100): file.write(bytes(1 << 20))
-            holds = False
-        except OSError as error: holds = error.errno == errno.ENOSPC
-        """,
-        tmpfs(size=f"size={128 * MIB}"),
-    ),
-    "files in the work tree": Control(
-        "import os; holds = os.statvfs('/workspace').f_files == 200_000", tmpfs(nr_inodes="")
-    ),
-    "no setuid in the work tree": Control(MOUNT + "    holds = 'nosuid' in options", tmpfs(nosuid="suid")),
-    "no devices in the work tree": Control(MOUNT + "    holds = 'nodev' in options", tmpfs(nodev="dev")),
-    "the work tree is the agent's": Control(
-        "import os; s = os.stat('/workspace'); holds = (s.st_uid, s.st_gid, s.st_mode & 0o777) == (10001, 10001, 0o700)",
-        tmpfs(uid="", gid=""),
-    ),
-    "open files": Control(
-        "import resource; holds = resource.getrlimit(resource.RLIMIT_NOFILE) == (8192, 8192)", ulimit("nofile")
-    ),
-    "the size of a file": Control(
-        """
-        import signal, subprocess
-        done = subprocess.run(["python3", "-c", "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_DFL); open('/tmp/f', 'wb').truncate((1 << 30) + 1)"])
-        holds = done.returncode == -signal.SIGXFSZ
-        """,
-        ulimit("fsize"),
-    ),
-    "no core dumps": Control(
-        "import resource; holds = resource.getrlimit(resource.RLIMIT_CORE) == (0, 0)", ulimit("core")
-    ),
-    "locked memory": Control(
-        "import resource; holds = resource.getrlimit(resource.RLIMIT_MEMLOCK) == (1 << 16, 1 << 16)",
-        lambda asked: asked.host["ulimits"].append(Ulimit(name="memlock", soft=4096, hard=4096)),
-    ),
-    "an IPC namespace of its own": Control(
-        f"import os; holds = os.readlink('/proc/self/ns/ipc') != '{Path('/proc/self/ns/ipc').readlink()}'",
-        set_host(ipc_mode="host"),
-    ),
-    "a cgroup namespace of its own": Control(
-        "holds = not any('docker' in line for line in open('/proc/self/cgroup'))", set_host(cgroupns="host")
-    ),
-    "shared memory": Control(
-        "import os; s = os.statvfs('/dev/shm'); holds = s.f_blocks * s.f_frsize == 64 << 20",
-        set_host(shm_size=128 * MIB),
-    ),
-    "masked kernel files": Control(
-        "import os, stat; holds = stat.S_ISCHR(os.stat('/proc/keys').st_mode)",
-        lambda asked: asked.raw.update(MaskedPaths=[]),
-    ),
-    "read-only kernel files": Control(
-        """
-        line = [l.split() for l in open("/proc/self/mountinfo") if l.split()[4] == "/proc/sys"]
-        holds = bool(line) and "ro" in line[-1][5].split(",")
-        """,
-        lambda asked: asked.raw.update(ReadonlyPaths=[]),
-    ),
-    "orphans are reaped": Control(
-        """
-        import os, subprocess, time
-        subprocess.run(["sh", "-c", "sleep 0.1 & sleep 0.1 &"])
-        def children(): return [p for p in os.listdir("/proc") if p.isdigit() and open(f"/proc/{p}/stat").read().rpartition(")")[2].split()[1] == "1"]
-        def zombies(): return [p for p in children() if open(f"/proc/{p}/stat").read().rpartition(")")[2].split()[0] == "Z"]
-        until = time.monotonic() + 2
-        time.sleep(0.3)
-        while zombies() and time.monotonic() < until: time.sleep(0.05)
-        holds = not zombies()
-        """,
-        set_host(init=False),
-    ),
-    "the first to go when memory is short": Control(
-        "holds = int(open('/proc/self/oom_score_adj').read()) == 500", without("oom_score_adj")
-    ),
-}  # fmt: skip
+    "ipc": set_host(ipc_mode="host"),
+    "cgroups": set_host(cgroupns="host"),
+    "shm": set_host(shm_size=128 * MIB),
+    "masked": lambda asked: asked.raw.update(MaskedPaths=[]),
+    "read_only": lambda asked: asked.raw.update(ReadonlyPaths=[]),
+    "orphans": set_host(init=False),
+    "oom": without("oom_score_adj"),
+}

@@ -1,7 +1,6 @@
-"""Every control of the container by itself: a probe that holds, and one that notices when only that control is gone.
+"""Every control of the container holds, and its probe notices when only that control is gone.
 
-The container is made of the product's own arguments, with one of them changed (docs/security.md). A probe
-is Python that sets `holds`; one that cannot run at all says neither, and fails both tests.
+The container is made of the product's own arguments, with one of them changed (docs/security.md).
 """
 
 from __future__ import annotations
@@ -12,26 +11,18 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from secrets import token_hex
-from textwrap import dedent
 from time import monotonic, sleep
 
 import pytest
 from docker.types import LogConfig
 
-from tests.docker.controls import CONTROLS, Asked, Control, Mutant, opened, set_host
+from tests.docker.controls import LIMITS, MUTANTS, Asked, Mutant, opened, set_host
+from tests.fakes import FakeSandbox
 from tiny_backspace.sandbox import image
 from tiny_backspace.sandbox.docker import DockerSandbox
 from tiny_backspace.sandbox.engine import Engine, connect
-
-
-def told(sandbox: DockerSandbox, control: Control) -> str:
-    """holds or open; anything else is a probe that did not run."""
-    source = (
-        dedent(control.probe.replace("\n    ", "\n")) if control.probe[0] == "\n" else control.probe
-    )
-    script = f"{dedent(source)}\nprint('holds' if holds else 'open')"
-    done = sandbox.exec(["python3", "-c", script], timeout=60)
-    return (done.stdout + done.stderr).decode().strip()
+from tiny_backspace.sandbox.interface import ExecResult
+from tiny_backspace.sandbox.selftest import TITLES, tried
 
 
 @pytest.fixture(scope="module")
@@ -40,16 +31,26 @@ def locked_down(engine: Engine) -> Iterator[DockerSandbox]:
         yield sandbox
 
 
-@pytest.mark.parametrize("name", CONTROLS)
-def test_the_control_holds(locked_down: DockerSandbox, name: str) -> None:
-    assert told(locked_down, CONTROLS[name]) == "holds"
-    locked_down.exec(["sh", "-c", "rm -f /workspace/big /tmp/f"])
+def test_every_control_has_a_probe_and_a_mutant() -> None:
+    assert list(MUTANTS) == list(TITLES)
+    assert len(set(TITLES.values())) == len(TITLES)
 
 
-@pytest.mark.parametrize("name", CONTROLS)
-def test_the_probe_notices_when_the_control_is_gone(engine: Engine, name: str) -> None:
-    with opened(engine, CONTROLS[name].mutant) as mutant:
-        assert told(mutant, CONTROLS[name]) == "open"
+def test_all_controls_hold_at_once(locked_down: DockerSandbox) -> None:
+    assert tried(locked_down, LIMITS) == dict.fromkeys(TITLES, "holds")
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_the_probe_notices_when_only_this_control_is_gone(engine: Engine, name: str) -> None:
+    with opened(engine, MUTANTS[name]) as mutant:
+        assert tried(mutant, LIMITS, [name]) == {name: "open"}
+
+
+def test_a_probe_that_cannot_run_is_no_control_that_holds(locked_down: DockerSandbox) -> None:
+    missing = FakeSandbox(run=lambda _, __: ExecResult(127, stderr=b"python3: not found"))
+
+    assert set(tried(missing, LIMITS).values()) == {"not known: python3: not found"}
+    assert tried(locked_down, LIMITS, ["unheard-of"])["unheard-of"].startswith("not known")
 
 
 # What only the engine can tell.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Claude", "from_wire", "to_wire", "translated"]
 
-_VENDOR = "https://api.anthropic.com"
+VENDOR = "https://api.anthropic.com"
 _LONGEST = 600.0  # seconds for one answer
 _CONNECT = 10.0  # seconds
 
@@ -136,7 +136,7 @@ def _client(
     try:
         client = anthropic.Anthropic(
             api_key=entry.key.get_secret_value() if entry.key else "none",
-            base_url=entry.base_url or _VENDOR,
+            base_url=entry.base_url or VENDOR,
             max_retries=0,
             open_telemetry=False,
             http_client=anthropic.DefaultHttpxClient(

@@ -17,7 +17,7 @@ AGENT_UID = 10001  # … everything that is exec'd
 MIB = 1 << 20
 _MEMORY_CAP = 4 << 30
 _MEMORY_FLOOR = 1 << 30
-_SHM = 64 * MIB
+SHM = 64 * MIB
 _INODES = 200_000
 _CPU_CAP = 2.0
 _FEW_CPUS = 2  # on so small a machine a share is left to whoever works on it
@@ -71,8 +71,8 @@ def limits(wish: Wish, *, engine_memory: int, engine_cpus: int) -> Limits:
         )
     workspace = wish.disk or memory * 40 // 100
     tmp, home = memory * 8 // 100, memory * 4 // 100
-    if workspace + tmp + home + _SHM > memory * _FILES_SHARE:
-        most = (int(memory * _FILES_SHARE) - tmp - home - _SHM) // MIB
+    if workspace + tmp + home + SHM > memory * _FILES_SHARE:
+        most = (int(memory * _FILES_SHARE) - tmp - home - SHM) // MIB
         raise UsageError(
             f"a work tree of {workspace // MIB} MiB does not fit {memory // MIB} MiB of memory, "
             "where the work tree is kept",
@@ -119,7 +119,7 @@ def host_config(limits: Limits, *, runtime: str | None) -> dict[str, Any]:
         "log_config": LogConfig(type=LogConfig.types.NONE),
         "ipc_mode": "private",
         "cgroupns": "private",
-        "shm_size": _SHM,
+        "shm_size": SHM,
         "init": True,
         "auto_remove": True,
         "oom_score_adj": 500,

@@ -82,6 +82,11 @@ def default_base(api: APIClient) -> str:
     return LOCAL_BASE if find(api, LOCAL_BASE) else PUBLIC_BASE
 
 
+def name_of(api: APIClient, *, base: str | None = None, wanted: str | None = None) -> str:
+    """The name of the image that a run uses, whether or not it is there."""
+    return wanted or content_tag(base or default_base(api), context_dir())
+
+
 def ensure(
     api: APIClient, *, emit: Emit, base: str | None = None, wanted: str | None = None
 ) -> str:
