@@ -59,7 +59,7 @@ def history(folder: Path) -> list[Record]:
 def state(folder: Path) -> list[str]:
     root = folder / "STATE" / "tiny-backspace"
     found = (p.relative_to(root).as_posix() for p in root.rglob("*") if not p.is_dir())
-    return [name for name in found if not name.startswith("history.db") and name != "id"]
+    return [name for name in found if not name.startswith(("history.db", "logs/")) and name != "id"]
 
 
 def test_without_an_engine_the_run_ends_with_one_closing_record_and_is_kept(

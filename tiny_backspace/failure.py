@@ -25,14 +25,23 @@ def concluded(
     state: Callable[[], RunState],
     seconds: Callable[[], float],
     crash: Callable[[BaseException], Path],
+    trace: Callable[[BaseException], None] = lambda _: None,
 ) -> int:
     """Run the pipeline; whatever comes of it, emit the closing event and return the exit code.
 
     The pipeline returns the closing sentence. Totals, and where the work is, come from `state`: the
-    fold of the records so far.
+    fold of the records so far. `trace` is told what went wrong, as it was raised.
     """
+
+    def traced() -> str:
+        try:
+            return pipeline()
+        except Exception as error:
+            trace(error)
+            raise
+
     try:
-        closing = _outcome(pipeline, state, seconds, crash)
+        closing = _outcome(traced, state, seconds, crash)
     except Stopped as stopped:
         closing = RunFailed(
             **_totals(state(), seconds()),

@@ -39,6 +39,7 @@ from tiny_backspace.settings import Settings, secrets
 from tiny_backspace.statedir import cache_dir, hold, is_live, owner_id, private_dir, state_dir
 from tiny_backspace.tasks import Asked
 from tiny_backspace.telemetry.database import HistoryError
+from tiny_backspace.telemetry.logs import Logs
 from tiny_backspace.telemetry.store import History
 from tiny_backspace.telemetry.turns import Task, Turns
 from tiny_backspace.views.state import RunState, advance
@@ -90,9 +91,10 @@ def execute(
     with ExitStack() as stack:
         stack.enter_context(hold(state_folder, run_id))
         history = stack.enter_context(History(state_folder / "history.db"))
+        logs = stack.enter_context(Logs(state_folder, run_id, redact))
         recorder = Recorder(
             run_id,
-            (folded, _once_started(history), *subscribers),
+            (folded, _once_started(history), _once_started(logs), *subscribers),
             clock=lambda: datetime.now(UTC),
             redact=redact,
             watchers=watchers,
@@ -126,6 +128,7 @@ def execute(
             state=lambda: folded.state,
             seconds=lambda: monotonic() - start,
             crash=crash_report(state_folder, run_id, redact),
+            trace=logs.raised,
         )
     return code, folded.state
 
@@ -145,20 +148,20 @@ def _with_token(
     return settings, None
 
 
-def _once_started(history: Subscriber) -> Subscriber:
+def _once_started(keeper: Subscriber) -> Subscriber:
     """Hold records back until the run has begun: a mistyped command is not history."""
     held: list[Record] | None = []
 
     def keep(record: Record) -> None:
         nonlocal held
         if held is None:
-            history(record)
+            keeper(record)
             return
         held.append(record)
         if isinstance(record.event, RunStarted):
             ready, held = held, None
             for early in ready:
-                history(early)
+                keeper(early)
 
     return keep
 

@@ -8,7 +8,7 @@ import sys
 import typer
 
 from tiny_backspace import __version__
-from tiny_backspace.cli import clean, demo, doctor, history, image, resume, revise, run
+from tiny_backspace.cli import clean, demo, doctor, history, image, logs, resume, revise, run
 from tiny_backspace.errors import Stopped, TinyBackspaceError
 
 app = typer.Typer(
@@ -33,6 +33,7 @@ run.register(app)
 revise.register(app)
 resume.register(app)
 history.register(app)
+logs.register(app)
 image.register(app)
 clean.register(app)
 demo.register(app)
