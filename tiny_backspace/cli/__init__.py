@@ -8,7 +8,7 @@ import sys
 import typer
 
 from tiny_backspace import __version__
-from tiny_backspace.cli import clean, demo, doctor, history, image, logs, resume, revise, run
+from tiny_backspace.cli import clean, demo, doctor, history, image, logs, prune, resume, revise, run
 from tiny_backspace.errors import Stopped, TinyBackspaceError
 
 app = typer.Typer(
@@ -36,6 +36,7 @@ history.register(app)
 logs.register(app)
 image.register(app)
 clean.register(app)
+prune.register(app)
 demo.register(app)
 doctor.register(app)
 
