@@ -117,7 +117,10 @@ class SandboxAttested(_Event):
 
 
 class RepositoryAnalysed(_Event):
-    """What came in. `base` is the commit's full sha, `branch` the branch it was taken from, if any."""
+    """What came in. `base` is the commit's full sha, `branch` the branch it was taken from, if any.
+
+    `left_alone` is what the sandbox has not as the repository means it, such as submodules.
+    """
 
     type: Literal["repository"] = "repository"
     base: str
@@ -126,6 +129,7 @@ class RepositoryAnalysed(_Event):
     languages: dict[str, int]
     test_command: str | None = None
     instructions: tuple[str, ...] = ()
+    left_alone: tuple[str, ...] = ()
 
 
 class AgentThought(_Event):
@@ -135,7 +139,10 @@ class AgentThought(_Event):
 
 
 class ModelTurn(_Event):
-    """One answer of a model. Tokens in include the cached ones; `cost_usd` is null where no price is known."""
+    """One answer of a model. Tokens in include the cached ones; `cost_usd` is null where no price is known.
+
+    `first_token_ms` is how long its first piece took, null where it came as a whole.
+    """
 
     type: Literal["model_turn"] = "model_turn"
     provider: str
@@ -147,6 +154,7 @@ class ModelTurn(_Event):
     cached_tokens: int
     cost_usd: float | None
     duration_ms: float
+    first_token_ms: float | None = None
 
 
 class Retry(_Event):

@@ -70,7 +70,7 @@ def test_an_answer_is_thought_aloud_and_told_in_its_parts() -> None:
         )
     )  # fmt: skip
     answer = Chat(entry("chat"), transport=server).reply(request(), emit)
-    assert heard == ["Hm", "m.", "Look", "ing."]
+    assert heard == ["", "Hm", "m.", "Look", "ing."]  # the first: it has begun to answer
     assert answer.message == Assistant(
         (Thinking("Hmm."), Text("Looking."), ToolCall("a", "read", A), ToolCall("b", "read", {}))
     )

@@ -110,6 +110,7 @@ class Asked:
 
     def _answer(self, conversation: tuple[Message, ...]) -> Reply:
         agent, start = self._agent, monotonic()
+        first: float | None = None  # when its first piece came
         request = ModelRequest(
             agent.system,
             conversation,
@@ -120,9 +121,12 @@ class Asked:
         )
 
         def emit(event: Event | ThoughtDelta) -> None:
-            nonlocal start  # waiting for one that fails is not the time of the one that answers
+            nonlocal start, first  # waiting for one that fails is not the time of the one that answers
             if isinstance(event, Retry | ProviderReplaced):
                 start = monotonic() + (event.wait_s if isinstance(event, Retry) else 0)
+                first = None
+            elif isinstance(event, ThoughtDelta) and first is None:
+                first = monotonic()
             self._emit(event)
 
         try:
@@ -138,13 +142,13 @@ class Asked:
                     "--max-tokens does. Prices can be set in the settings file."
                 )
             )
-        self._tell(reply, monotonic() - start)
+        self._tell(reply, monotonic() - start, None if first is None else max(0.0, first - start))
         if reply.usage.input_tokens:
             estimate = max(1, self._always + size(conversation))
             self._scale = max(0.5, min(3.0, reply.usage.input_tokens / estimate))
         return reply
 
-    def _tell(self, reply: Reply, seconds: float) -> None:
+    def _tell(self, reply: Reply, seconds: float, first: float | None) -> None:
         self._emit(
             ModelTurn(
                 provider=reply.provider,
@@ -156,6 +160,7 @@ class Asked:
                 cached_tokens=reply.usage.cached_tokens,
                 cost_usd=reply.cost_usd,
                 duration_ms=round(seconds * 1000, 3),
+                first_token_ms=None if first is None else round(first * 1000, 3),
             )
         )
         step = _about(reply.message, self._agent.budget.turn)

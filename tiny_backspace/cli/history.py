@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tiny_backspace.events import Record
     from tiny_backspace.telemetry.store import History, RunRow
 
+_WIDE = 100  # columns of what is drawn for no terminal
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 Run = Annotated[
@@ -92,6 +93,15 @@ def show(
     run: Run,
     as_json: Annotated[bool, typer.Option("--json", help="The stored lines as they are.")] = False,
     diff: Annotated[bool, typer.Option("--diff", help="The change itself, as a diff.")] = False,
+    timings: Annotated[
+        bool, typer.Option("--timings", help="Where its time went, as bars.")
+    ] = False,
+    svg: Annotated[
+        Path | None,
+        typer.Option(
+            help="Write a picture of it to this file.", metavar="FILE", show_default=False
+        ),
+    ] = None,
 ) -> None:
     """Show one run: its facts, then an event a line.
 
@@ -100,15 +110,21 @@ def show(
       tiny-backspace show last
       tiny-backspace show 3f2a --diff
       tiny-backspace show 3f2a --json | jq .type
+      tiny-backspace show last --timings --svg run.svg
     """  # noqa: D301 - \b keeps the lines of an example apart
-    if as_json and diff:
-        raise UsageError("--json and --diff are two different answers", hint="Give one of them.")
+    if as_json + diff + timings > 1 or ((as_json or diff) and svg):
+        raise UsageError(
+            "--json, --diff and --timings are different answers", hint="Give one of them."
+        )
     with _history() as history:
         run_id = history.find(run)
         if as_json:
             print_lines(history.lines(run_id))
         elif diff:
             print_lines(_patch_lines(run_id, history.records(run_id)))
+        elif timings or svg:
+            _show_timings(run_id, list(history.records(run_id)), svg, shown=timings)
+            _tell_skipped(history)
         else:
             print_lines(_facts_and_events(history, run_id))
             _tell_skipped(history)
@@ -201,6 +217,31 @@ def _facts_and_events(history: History, run_id: str) -> Generator[str]:
         line = plain_line(record, verbose=True)
         if line is not None:
             yield line
+
+
+def _show_timings(run_id: str, records: list[Record], picture: Path | None, *, shown: bool) -> None:
+    from functools import reduce
+
+    from rich.console import Console, Group
+
+    from tiny_backspace.views.state import RunState, advance
+    from tiny_backspace.views.summary import summary
+    from tiny_backspace.views.timings import spans, waterfall
+
+    found = spans(records)
+    if shown:
+        console = Console(width=None if sys.stdout.isatty() else _WIDE)
+        console.print(Group(*waterfall(found, console.width)))
+    if picture is None:
+        return
+    from tiny_backspace.views.picture import svg
+
+    state = reduce(advance, records, RunState())
+    drawn = svg(f"tiny-backspace run {run_id}", summary(state), "", Group(*waterfall(found, _WIDE)))
+    try:
+        picture.write_text(drawn, "utf-8")
+    except OSError as error:
+        raise UsageError(f"{picture} cannot be written: {error.strerror}") from error
 
 
 def _patch_lines(run_id: str, records: Iterable[Record]) -> Generator[str]:

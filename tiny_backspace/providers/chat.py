@@ -49,6 +49,8 @@ class Chat:
         with closing(self._line.events("/chat/completions", wire, request.until)) as events:
             try:
                 for chunk in events:
+                    if not chunks:
+                        emit(ThoughtDelta(text=""))  # it has begun to answer
                     chunks.append(chunk)
                     if text := thought(chunk):
                         emit(ThoughtDelta(text=whole(text)))

@@ -61,6 +61,8 @@ class Claude:
                         case {"type": "thinking_delta", "thinking": str(thought)} if thought:
                             emit(ThoughtDelta(text=thought))
                         case {"type": "input_json_delta", "partial_json": str(piece)}:
+                            if not inputs:
+                                emit(ThoughtDelta(text=""))  # it has begun to answer
                             inputs[event.index] += piece
                 elif event.type == "message_stop":
                     message = event.message

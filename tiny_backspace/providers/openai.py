@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenAI", "from_wire", "to_wire"]
 
 _THOUGHTS = ("response.output_text.delta", "response.reasoning_summary_text.delta")
+_ITEM = "response.output_item.added"
 _LAST = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -54,6 +55,8 @@ class OpenAI:
                     kind = event.get("type")
                     if kind in _THOUGHTS:
                         emit(ThoughtDelta(text=whole(str(event.get("delta") or ""))))
+                    elif kind == _ITEM:
+                        emit(ThoughtDelta(text=""))  # it has begun to answer
                     elif kind in _LAST:
                         last = event
                     elif kind == "error":
