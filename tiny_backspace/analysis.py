@@ -24,6 +24,7 @@ def analyse(sandbox: Sandbox, base: Base, emit: Emit) -> Facts:
             languages=facts.languages,
             test_command=facts.test_command,
             instructions=facts.instructions,
+            left_alone=facts.left_alone,
         )
     )
     languages = ", ".join(facts.languages) or "no language that we know"
@@ -33,10 +34,8 @@ def analyse(sandbox: Sandbox, base: Base, emit: Emit) -> Facts:
             step="repository_analysis", message=f"{facts.files} files, {languages}; {tests}."
         )
     )
-    if facts.submodules:
-        emit(Warned(message="This repository has submodules; they are left alone."))
-    if facts.lfs:
-        emit(Warned(message="This repository has LFS files; they are kept as pointers."))
+    for kind in facts.left_alone:
+        emit(Warned(message=f"This repository has {kind}; they are left alone."))
     return facts
 
 

@@ -129,6 +129,7 @@ def _offer(
             replaced=state.replaced,
             resumes=state.resumes,
             sandbox=state.sandbox,
+            left_alone=state.left_alone,
         ),
         files=tuple(
             proposal.FileLines(shown(f.path), f.insertions, f.deletions) for f in numstat.files

@@ -7,6 +7,7 @@ from typing import Literal
 
 from tiny_backspace.errors import PolicyRefused, TinyBackspaceError
 from tiny_backspace.events import Emit, FileEdited, WorkSaved
+from tiny_backspace.repo.attributes import kept_by_lfs
 from tiny_backspace.repo.difference import Change, Numstat, parse_numstat, parse_raw
 from tiny_backspace.repo.ignored import ignored_by_base
 from tiny_backspace.repo.lines import OPTIONS, added_lines, removed_lines
@@ -81,6 +82,7 @@ def _decisions(
         added=[] if too_much else list(added_lines(lines, changes)),
         removed=[] if too_much else list(removed_lines(lines, changes)),
         ignored=ignored_by_base(cage, [c.path for c in changes[: limits.files] if c.status == "A"]),
+        lfs=kept_by_lfs(cage, changes[: limits.files]),
     )
 
 

@@ -84,21 +84,23 @@ def github(
     *,
     token: Token = FINE_GRAINED,
     files: Mapping[str, str | bytes] = FILES,
+    source: Path | None = None,
     environment: Mapping[str, str] | None = None,
     reads: bool = False,
     public: bool = False,
     name: str = "owner/project",
     fault: Decide = no_fault,
 ) -> Generator[Place]:
-    """`name` on it, with one commit on main.
+    """`name` on it, with one commit on main; or a copy of `source`, whatever that is.
 
     With `reads` the token may only read there, says the git server alone; with `public` it asks for none.
     """
-    work = make_repository(folder / "work", files)
+    work = source or make_repository(folder / "work", files)
     bare = folder / "git" / f"{name}.git"
     bare.parent.mkdir(parents=True)
     git(folder, "clone", "-q", "--bare", str(work), str(bare))
-    repo = Repo(name, git_folder=bare)
+    default = git(bare, "symbolic-ref", "--short", "HEAD")
+    repo = Repo(name, default_branch=default, git_folder=bare)
     good = None if public or reads else token.value
     reader = token.value if reads else None
     with (

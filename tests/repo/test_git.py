@@ -149,6 +149,22 @@ def test_memory_and_processor_time_are_limited(tmp_path: Path) -> None:
     assert said.text.split() == [str(1 << 20), "7", "0"]
 
 
+def test_a_pack_larger_than_the_memory_can_be_read(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "r", {"a": "a"})
+    git(repository, "config", "core.compression", "0")  # quick
+    (repository / "b").write_bytes(os.urandom(80 << 20))
+    git(repository, "add", "b")
+    git(repository, "commit", "-q", "-m", "second")
+    git(repository, "repack", "-adq")
+    small = replace(AGENTS_WORK, memory=64 << 20)
+
+    read = opened(repository, tmp_path).git.run(
+        "cat-file", "blob", "HEAD:a", git_dir=repository / ".git", limits=small
+    )
+
+    assert (read.stdout, read.stderr) == (b"a", b"")
+
+
 def test_every_run_is_recorded_also_one_that_failed_or_was_ended(tmp_path: Path) -> None:
     events: list[Event | ThoughtDelta] = []
     ours = host_git(tmp_path, events.append)

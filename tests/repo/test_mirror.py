@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -13,11 +14,13 @@ import pytest
 
 from tests.fakes import FakeSandbox
 from tests.program import git, make_repository, snapshot
+from tests.repo.built import built, plain
 from tests.repo.hostgit import checked_out, host_git, mirrored, opened, quiet
 from tiny_backspace.errors import RepoError, SandboxError
 from tiny_backspace.events import Event, GitOperation, HostCommand, ThoughtDelta, Warned
 from tiny_backspace.repo.mirror import Base, Mirror, mirror_of
 from tiny_backspace.repo.origin import local_base
+from tiny_backspace.repo.quarantine import quarantine, take_out
 from tiny_backspace.sandbox.interface import ExecResult
 
 
@@ -176,14 +179,18 @@ def test_a_commit_that_is_not_there_is_a_sentence_and_leaves_the_cache_usable(
 def test_a_sandbox_that_is_full_says_how_to_get_room(repository: Path, tmp_path: Path) -> None:
     mirror, base = mirrored(repository, tmp_path)
     full = FakeSandbox(run=lambda _, __: ExecResult(2, b"", b"tar: x: No space left on device"))
+    huge = FakeSandbox(run=lambda _, __: ExecResult(153, b"", b"File size limit exceeded"))
     broken = FakeSandbox(run=lambda _, __: ExecResult(1, b"", b"fatal: something else"))
 
     with pytest.raises(SandboxError, match="could not be checked out") as raised:
         mirror.bring_in(full, base)
+    with pytest.raises(SandboxError, match="File size") as one:
+        mirror.bring_in(huge, base)
     with pytest.raises(SandboxError, match="something else") as other:
         mirror.bring_in(broken, base)
 
     assert "--disk" in (raised.value.hint or "")
+    assert "1 GiB" in (one.value.hint or "")
     assert other.value.hint is None
 
 
@@ -344,3 +351,66 @@ def test_what_the_other_side_refuses_is_no_damage(repository: Path, tmp_path: Pa
 
     assert warned(events) == []
     assert snapshot(mirror.path) == before
+
+
+def test_a_clone_without_its_files_is_a_sentence_and_nobody_is_asked_for_them(
+    repository: Path, tmp_path: Path
+) -> None:
+    git(repository, "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "-q", "--bare", "--filter=blob:none", f"file://{repository}", "partial")
+    partial = tmp_path / "partial"
+
+    with pytest.raises(RepoError, match="objects are missing there") as raised:
+        mirrored(partial, tmp_path)
+
+    assert "partial clone" in (raised.value.hint or "")
+    assert list(partial.glob("objects/pack/*.promisor")) != []
+
+
+def test_what_is_larger_than_a_fetch_may_be_is_a_sentence_and_leaves_nothing(
+    repository: Path, tmp_path: Path
+) -> None:
+    """A git that stops as one does whose pack has reached the limit: at 2 GiB, which are a hole here."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    (tools / "git").write_text(
+        '#!/bin/sh\n[ "$2" = fetch ] || exec '
+        f'{shutil.which("git")} "$@"\ntruncate -s 2G "${{1#*=}}/objects/pack/tmp_pack_x"\nexit 128\n'
+    )
+    (tools / "git").chmod(0o755)
+    ours = host_git(tmp_path, environment={"PATH": f"{tools}:{os.environ['PATH']}"})
+    mirror = mirror_of(tmp_path / "cache", str(repository), ours, None)
+    (mirror.path / "objects" / "pack").mkdir(parents=True)
+
+    with pytest.raises(RepoError, match="larger than 2 GiB") as raised:
+        mirror.fetch(str(repository), Base("a" * 40, None), quiet)
+
+    assert raised.value.hint == "Leave out --history full."
+    assert list(mirror.path.glob("objects/pack/*")) == []
+
+
+LONG = b"/".join([b"n" * 200] * 49 + [b"leaf"])
+
+
+def test_a_path_that_no_file_system_holds_is_left_alone_and_stays(tmp_path: Path) -> None:
+    """10 kB in all, or 256 bytes in one part; one of 4,095 and one of 255 bytes are there."""
+    paths = (LONG, b"k" * 256, b"/".join([b"d" * 199] * 20 + [b"e" * 95]), b"l" * 255, b"z")
+    source = built(tmp_path / "r", dict.fromkeys(paths, b"x\n"))
+    mirror, base = mirrored(source, tmp_path)
+
+    sandbox = checked_out(mirror, base, tmp_path / "w")
+
+    marked = plain(sandbox.folder, "ls-files", "-tz").split(b"\0")[:-1]
+    assert [mark[:1] for mark in sorted(marked, key=lambda m: m[2:])] == [
+        b"H",
+        b"S",
+        b"H",
+        b"S",
+        b"H",
+    ]
+    assert (sandbox.folder / ("l" * 255)).read_text() == "x\n"
+    (sandbox.folder / "z").write_text("new\n")
+    patch = take_out(sandbox, base, tmp_path / "patch")
+    with quarantine(tmp_path / "q.git", mirror, base) as cage:
+        tree = cage.apply(patch)
+        assert cage.read("diff-tree", "-r", "-z", "--name-only", base.sha, tree) == b"z\0"

@@ -90,6 +90,14 @@ def test_a_base_that_is_no_commit_is_a_sentence(
         local_base(found, wanted)
 
 
+def test_a_branch_comes_before_a_tag_of_its_name(repository: Path, tmp_path: Path) -> None:
+    git(repository, "tag", "main")
+    git(repository, "commit", "-q", "--allow-empty", "-m", "second")
+    found = opened(repository, tmp_path)
+
+    assert local_base(found, "main") == local_base(found, None) == Base(head(repository), "main")
+
+
 def test_what_is_no_repository_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     git(tmp_path, "init", "-q", str(tmp_path / "empty"))
@@ -103,6 +111,10 @@ def test_what_is_no_repository_is_a_sentence(tmp_path: Path) -> None:
         local_base(opened(tmp_path / "empty", tmp_path), None)
     with pytest.raises(RepoError, match="sha256"):
         opened(tmp_path / "long", tmp_path)
+    git(tmp_path / "empty", "config", "core.repositoryFormatVersion", "1")
+    git(tmp_path / "empty", "config", "extensions.new", "true")
+    with pytest.raises(RepoError, match="cannot be opened: unknown repository extension"):
+        opened(tmp_path / "empty", tmp_path)
 
 
 def test_without_git_it_is_not_the_repository_that_is_blamed(
@@ -166,6 +178,10 @@ def test_a_remote_tells_its_default_branch_a_branch_and_a_tag(
     git(repository, "branch", "side")
     git(repository, "clone", "-q", "--bare", str(repository), str(tmp_path / "s" / "o" / "n.git"))
     git(tmp_path, "init", "-q", "--bare", str(tmp_path / "s" / "o" / "empty.git"))
+    long = tmp_path / "long"
+    git(tmp_path, "init", "-q", "--object-format=sha256", str(long))
+    git(long, "commit", "-q", "--allow-empty", "-m", "first")
+    git(tmp_path, "clone", "-q", "--bare", str(long), str(tmp_path / "s" / "o" / "long.git"))
     ours = host_git(tmp_path)
     http = Git(ours.environment, ours.home, quiet, protocols=("http",))
     with git_server(tmp_path / "s") as server:
@@ -183,6 +199,8 @@ def test_a_remote_tells_its_default_branch_a_branch_and_a_tag(
             remote_base(remote, "*", http)
         with pytest.raises(RepoError, match="is empty"):
             remote_base(empty, None, http)
+        with pytest.raises(RepoError, match="sha256"):
+            remote_base(Remote(f"{server.url}/o/long.git", "127.0.0.1", "o", "long"), None, http)
         with pytest.raises(RepoError, match="cannot be read"):
             remote_base(Remote(f"{server.url}/o/no.git", "127.0.0.1", "o", "no"), None, http)
 

@@ -45,6 +45,7 @@ def judged(
     lines: int = 1,
     new: Sequence[Added] = (),
     ignored: Collection[bytes] = (),
+    lfs: Collection[bytes] = (),
     allow: Sequence[str] = (),
 ) -> tuple[Decision, ...]:
     return judge(
@@ -55,6 +56,7 @@ def judged(
         lines=lines,
         added=new,
         ignored=ignored,
+        lfs=lfs,
         allow=allow,
     )
 
@@ -463,6 +465,7 @@ BREAKING: Mapping[Rule, tuple[Decision, ...]] = {
     "too-many-files": judged(*(modified(f"f{n}") for n in range(101))),
     "too-many-lines": judged(modified("x"), lines=10_001),
     "blob-too-large": judged(added("x"), sizes={NEW: Limits().blob_bytes + 1}),
+    "lfs-file": judged(modified("x.bin"), lfs=[b"x.bin"]),
     "secret": judged(modified("a.py"), new=new_lines(TOKEN)),
     "conflict-marker": judged(modified("a.py"), new=new_lines(*CONFLICT)),
     "ignored-file": judged(added("x.log"), ignored=[b"x.log"]),

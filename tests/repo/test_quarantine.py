@@ -12,8 +12,9 @@ from typing_extensions import override
 
 from tests.fakes import FakeSandbox, FolderSandbox
 from tests.program import git, make_repository, snapshot
+from tests.repo.built import built
 from tests.repo.hostgit import checked_out, mirrored
-from tiny_backspace.errors import AgentError, SandboxLost
+from tiny_backspace.errors import AgentError, RepoError, SandboxLost
 from tiny_backspace.repo.mirror import Base, Mirror
 from tiny_backspace.repo.quarantine import KEPT_LIMIT, Patch, put_in, quarantine, take_out
 from tiny_backspace.sandbox.interface import ExecResult, OnOutput, Stdin
@@ -384,3 +385,19 @@ def test_a_tracked_file_that_is_ignored_comes_out_as_it_is(place: Place) -> None
 
     assert found["a.txt"] == ("100644", b"one\ntwo\nthree\n")
     assert set(found) == {*FILES, ".gitignore"}
+
+
+def test_a_tree_that_git_cannot_check_out_is_a_sentence_and_the_cache_is_not_blamed(
+    tmp_path: Path,
+) -> None:
+    deep = b"a/" * 5000 + b"a"
+    for name, path, said in (
+        ("n", b".GIT/x", "git refuses a path"),
+        ("d", deep, "git cannot read the tree"),
+    ):
+        folder = tmp_path / name
+        source = built(folder / "r", {b"README.md": b"x", path: b"x"})
+        mirror, base = mirrored(source, folder)
+        with pytest.raises(RepoError, match=said) as raised, quarantine(folder / "q", mirror, base):
+            pass
+        assert "Remove" not in (raised.value.hint or "")

@@ -23,7 +23,9 @@ _RENDERED = 8 << 10  # bytes
 _QUOTED = 1700  # of them for one file's text
 _QUOTED_README = 1000
 _SECONDS = 60
-_TOOLS = "/tools"  # what could run tests, among the texts; no file of the repository is called so
+# Among the texts, as no file of the repository is called so:
+_TOOLS = "/tools"  # what could run tests
+_KINDS = "/kinds"  # what is tracked, and is not here as it is elsewhere
 _MOST = 8 << 20  # bytes of all that is gathered; the script ends before
 _DIGITS = 19
 
@@ -32,7 +34,7 @@ _DIGITS = 19
 _SCRIPT = r"""
 heads=0
 for f in Makefile makefile GNUmakefile pyproject.toml setup.cfg tox.ini package.json Cargo.toml go.mod \
-  .gitattributes AGENTS.md CLAUDE.md CONTRIBUTING.md [Rr][Ee][Aa][Dd][Mm][Ee]*; do
+  AGENTS.md CLAUDE.md CONTRIBUTING.md [Rr][Ee][Aa][Dd][Mm][Ee]*; do
   if [ -f "$f" ] && [ -r "$f" ] && [ "$heads" -lt 16 ]; then
     heads=$((heads + 1))
     printf '%s\0' "$f"
@@ -42,6 +44,9 @@ for f in Makefile makefile GNUmakefile pyproject.toml setup.cfg tox.ini package.
 done
 printf '/tools\0'
 for t in make python3 npm pnpm yarn go cargo; do command -v "$t" >/dev/null && printf '%s ' "$t"; done
+printf '\0/kinds\0'
+git ls-files -stz | tr '\n\0' ' \n' | LC_ALL=C sed -n 's/^S .*/too-long/p; s/^. 160000 .*/submodules/p' | sort -u
+git grep -q --cached filter=lfs -- ':(glob)**/.gitattributes' && echo lfs
 printf '\0\0'
 git ls-files -z | tr -dc '\000' | wc -c
 printf '\0'
@@ -56,7 +61,7 @@ class Facts:
 
     `languages` are files by language, `layout` files by top-level entry (a folder ends with `/`),
     the largest first. `texts` are the beginnings (8 KiB) of the instruction files and the README,
-    `paths` the tracked files.
+    `paths` the tracked files. `too_long`: some are not here, as no file system here holds their names.
     """
 
     files: int = 0
@@ -68,7 +73,18 @@ class Facts:
     texts: Mapping[str, str] = field(default_factory=dict)
     submodules: bool = False
     lfs: bool = False
+    too_long: bool = False
     paths: tuple[str, ...] = ()
+
+    @property
+    def left_alone(self) -> tuple[str, ...]:
+        """What is not here as the repository means it, in words."""
+        kinds = (
+            (self.submodules, "submodules"),
+            (self.lfs, "LFS files (as pointers)"),
+            (self.too_long, "paths too long to be checked out"),
+        )
+        return tuple(words for there, words in kinds if there)
 
 
 def look(sandbox: Sandbox) -> Facts:
@@ -91,6 +107,7 @@ def parse(output: bytes) -> Facts:
     paths = [
         _text(path) for path in list(records)[:-1]
     ]  # after the last NUL is nothing or half a path
+    kinds = texts.get(_KINDS, "").split()
     languages = Counter(filter(None, map(language, paths)))
     layout = Counter(_top(path) for path in paths)
     return Facts(
@@ -101,8 +118,9 @@ def parse(output: bytes) -> Facts:
         test_command=_test_command(texts, paths, texts.get(_TOOLS)),
         instructions=tuple(name for name in INSTRUCTIONS if name in texts),
         texts=dict(_told(texts)),
-        submodules=".gitmodules" in layout,
-        lfs="filter=lfs" in texts.get(".gitattributes", ""),
+        submodules="submodules" in kinds,
+        lfs="lfs" in kinds,
+        too_long="too-long" in kinds,
         paths=tuple(paths),
     )
 
@@ -207,9 +225,14 @@ def _rendered(facts: Facts, matter: Sequence[str]) -> Iterator[str]:
     yield f"- Test command: {facts.test_command or 'none recognised'}"
     yield f"- Top level: {_layout(facts) or 'empty'}"
     if facts.submodules:
-        yield "- It has submodules; their folders are empty here."
+        yield (
+            "- It has submodules; their folders are empty here. Leave those as they are: "
+            "what is written into them is not part of the change."
+        )
     if facts.lfs:
         yield "- It uses Git LFS; large files are small pointer files here. Leave those as they are."
+    if facts.too_long:
+        yield "- It has paths too long to be checked out; they stay as they are."
     if matter:
         yield ""
         yield "Files that are likely to matter, by their names and the words of the request alone:"

@@ -54,7 +54,8 @@ class Made:
     """How a change came about, as the run recorded it.
 
     `agents` are those that answered, `name:model`, in order; `cost_usd` is None where no price is known;
-    `resumes` is the run whose work it went on with, `sandbox` what the container said of itself.
+    `resumes` is the run whose work it went on with, `sandbox` what the container said of itself,
+    `left_alone` what of the repository was not in it as the repository means it.
     """
 
     run_id: str
@@ -64,6 +65,7 @@ class Made:
     replaced: tuple[ProviderReplaced, ...] = ()
     resumes: str | None = None
     sandbox: SandboxAttested | None = None
+    left_alone: tuple[str, ...] = ()
 
     @property
     def without_model(self) -> bool:
@@ -225,6 +227,7 @@ def _made(made: Made) -> list[str]:
         f"- Cost: {cost}",
         f"- Run: {code(made.run_id)}",
         *_attested(made.sandbox),
+        *_left_alone(made.left_alone),
         *_resumed(made.resumes),
         *within(_replacements(made.replaced), _REPLACED).splitlines(),
     ]
@@ -240,6 +243,11 @@ def _attested(sandbox: SandboxAttested | None) -> list[str]:
         f"seccomp {'on' if sandbox.seccomp else 'off'}",
     )
     return [f"- The container, as read from inside: {code(', '.join(facts)[:300])}"]
+
+
+def _left_alone(kinds: Sequence[str]) -> list[str]:
+    said = phrase(", ".join(kinds)[:300])
+    return [f"- Left alone, and not checked out in the container: {said}"] if kinds else []
 
 
 def _resumed(run_id: str | None) -> list[str]:

@@ -116,13 +116,22 @@ def variables(
     )
 
 
+# upload-pack of a local repository reads the file, and nothing of the settings above. No delta search for a
+# copy next door; and of a pack only pieces are mapped: whole, one of 1 GiB would not fit the limits.
+_FOR_ALL = """[pack]
+\twindow = 0
+[core]
+\tpackedGitWindowSize = 32m
+\tpackedGitLimit = 256m
+"""
+
+
 def _configuration(home: Path, safe: Sequence[Path]) -> Path:
     """A file of ours, for what git takes from nowhere else."""
     config = home / f"gitconfig-{len(safe)}"
     if not config.exists():
         folders = "".join(f"[safe]\n\tdirectory = {_quoted(str(path))}\n" for path in safe)
-        # upload-pack of a local repository reads this file; no delta search for a copy next door
-        config.write_text(f"{folders}[pack]\n\twindow = 0\n", "utf-8", "surrogateescape")
+        config.write_text(f"{folders}{_FOR_ALL}", "utf-8", "surrogateescape")
     return config
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import shutil
 import tarfile
 from collections.abc import Iterator
@@ -11,15 +10,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tiny_backspace.errors import SandboxError
+from tiny_backspace.errors import RepoError, SandboxError
 from tiny_backspace.events import Emit, GitOperation, Warned
 from tiny_backspace.repo.cache import LIMIT, in_use, locked, trim
 from tiny_backspace.repo.git import TRANSFER, Done, Git
+from tiny_backspace.repo.packs import damaged_pack, tar_entry
 from tiny_backspace.repo.remote import PATIENCE, Patience, refusal, unreadable
 from tiny_backspace.sandbox.interface import Sandbox
 
-_CHUNK = 1 << 20
-_SHA1 = 20  # bytes of a checksum
 _MANY_PACKS = 8  # a run on a new commit adds one, and all of them travel: fold them now and then
 _LONGEST_RUN = 3 * 3600  # seconds: the most that --timeout takes, and time to come and go
 _TIDYING = replace(TRANSFER, network=False)
@@ -28,11 +26,17 @@ _NO_BRANCH = "work"  # what a detached base is called inside
 
 # Argument: branch. Standard input: objects, `shallow` and the branch itself as a tar. What it leaves is a
 # plain repository whose only commit is the base, and a copy of the index to take the change out with.
+# Git keeps paths that no file system here can hold: those are marked as not checked out, and stay as they are.
 _CHECK_OUT = """
 set -e
 git init -q -b "$1" .
 tar -xf - -C .git
-git -c checkout.workers=4 reset -q --hard
+git -c checkout.workers=4 reset -q --hard 2>.git/said || {
+  git read-tree HEAD
+  git ls-files -z | LC_ALL=C grep -zE '.{4096}|[^/]{256}' >.git/too-long || { cat .git/said >&2; exit 1; }
+  git update-index -z --skip-worktree --stdin <.git/too-long
+  git reset -q --hard
+}
 cp -p .git/index .git/tiny-backspace-index
 """
 
@@ -70,7 +74,7 @@ class Mirror:
             old = (self.path / "HEAD").exists()
             if not old:
                 self._make()
-            elif damage := _damaged_pack(self.path):
+            elif damage := damaged_pack(self.path):
                 self._make_anew(url, damage, emit)
                 old = False
             elif self._known(base, emit):
@@ -81,8 +85,7 @@ class Mirror:
                 self._make_anew(url, done.complaint, emit)
                 done = self._fetched(url, base)
             if not done.ok:
-                what = f"the commit {base.sha[:12]} could not be fetched from {url}"
-                raise unreadable(self.git, url, done, what)
+                raise self._failed(url, base, done)
             how = " ".join(("git fetch", *self._how_deep, url, base.sha))
             emit(GitOperation(command=how, output=base.sha))
             self._fold(_PREFIX + base.sha)
@@ -107,6 +110,23 @@ class Mirror:
             "--end-of-options", url, f"{base.sha}:{_PREFIX}{base.sha}",
             git_dir=self.path, limits=TRANSFER,
         )  # fmt: skip
+
+    def _failed(self, url: str, base: Base, done: Done) -> RepoError:
+        """Why it could not be fetched. What came of it does not stay: it can be gigabytes."""
+        what = f"the commit {base.sha[:12]} could not be fetched from {url}"
+        came = [piece.stat().st_size for piece in self.path.glob("objects/pack/tmp_*")]
+        self._forget_dead()
+        if max(came, default=0) >= TRANSFER.file:
+            return RepoError(
+                f"{what}: it is larger than {TRANSFER.file >> 30} GiB",
+                hint="Leave out --history full." if self.depth is None else None,
+            )
+        if "possible repository corruption" in done.complaint:
+            return RepoError(
+                f"{what}: objects are missing there",
+                hint="If it is a partial clone, check that commit out in it first, or name its remote.",
+            )
+        return unreadable(self.git, url, done, what)
 
     def _whole(self) -> bool:
         """Whether git can read every commit and tree here: only asked when a fetch has failed."""
@@ -162,7 +182,7 @@ class Mirror:
             files = [p for p in sorted(self.path.glob("objects/pack/*")) if p.is_file()]
             for path in [*files, self.path / "shallow"]:
                 if path.exists():
-                    yield from _tar_entry(path, str(path.relative_to(self.path)))
+                    yield from tar_entry(path, str(path.relative_to(self.path)))
         ref = tarfile.TarInfo(f"refs/heads/{base.branch or _NO_BRANCH}")
         ref.size = len(base.sha) + 1
         yield ref.tobuf() + f"{base.sha}\n".encode().ljust(tarfile.BLOCKSIZE, b"\0")
@@ -178,10 +198,16 @@ class Mirror:
         result = sandbox.call(argv, timeout=300, stdin=self.stream(base))
         if not result.ok:
             said = result.stderr.decode(errors="replace").strip()
-            full = "No space left" in said
+            hint = None
+            if "No space left" in said:
+                hint = "Give it more room with --disk and --memory."
+            elif "File size limit" in said:
+                history = ": leave out --history full" if self.depth is None else ""
+                hint = (
+                    f"No file in a sandbox is larger than 1 GiB, and what comes in is one{history}."
+                )
             raise SandboxError(
-                f"the repository could not be checked out in the sandbox: {said[-500:]}",
-                hint="Give it more room with --disk and --memory." if full else None,
+                f"the repository could not be checked out in the sandbox: {said[-500:]}", hint=hint
             )
 
 
@@ -211,33 +237,3 @@ def using(
             yield mirror
         finally:
             trim(mirror.path.parent, limit)
-
-
-def _damaged_pack(path: Path) -> str | None:
-    """The name of a pack that is not the one its index was made for: it was cut off, or has none.
-
-    Both end with checksums (gitformat-pack(5)): the pack with its own, the index with the pack's and its own.
-    """
-    for pack in path.glob("objects/pack/*.pack"):
-        if _tail(pack, _SHA1) != _tail(pack.with_suffix(".idx"), 2 * _SHA1)[:_SHA1]:
-            return pack.name
-    return None
-
-
-def _tail(path: Path, size: int) -> bytes:
-    if not path.exists() or path.stat().st_size < size:
-        return b""
-    with path.open("rb") as file:
-        file.seek(-size, os.SEEK_END)
-        return file.read()
-
-
-def _tar_entry(path: Path, name: str) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        entry = tarfile.TarInfo(name)
-        entry.size, entry.mode = os.fstat(file.fileno()).st_size, 0o644
-        yield entry.tobuf()
-        while data := file.read(_CHUNK):
-            yield data
-    if rest := entry.size % tarfile.BLOCKSIZE:
-        yield bytes(tarfile.BLOCKSIZE - rest)

@@ -18,6 +18,7 @@ from tiny_backspace.repo.source import Local, Remote
 
 _NO_OBJECT = "0" * 40
 _SHA = re.compile(r"[0-9a-f]{40}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,8 @@ def open_local(source: Local, git: Git) -> LocalRepository:
         "-C", str(path), "rev-parse", "--path-format=absolute",
         "--git-common-dir", "--is-bare-repository", "--show-object-format",
     )  # fmt: skip
+    if not found.ok and "not a git repository" not in found.complaint:
+        raise RepoError(f"{source.path} cannot be opened: {found.complaint}")
     if not found.ok:
         raise RepoError(
             f"{source.path} is not in a git repository",
@@ -61,6 +64,8 @@ def open_local(source: Local, git: Git) -> LocalRepository:
         raise RepoError(
             f"{source.path} uses {object_format} object names, which we cannot take yet"
         )
+    # of a linked work tree or a submodule it is elsewhere, and git asks whose that is too
+    git = replace(git, safe=(*git.safe, Path(git_dir)))
     return LocalRepository(Path(git_dir), None if bare == "true" else top, git)
 
 
@@ -73,25 +78,26 @@ def local_base(repository: LocalRepository, wanted: str | None) -> Base:
     git = repository.git
     where = ("-C", str(repository.work_tree)) if repository.work_tree else ()
     git_dir = None if where else repository.git_dir
-    spec = wanted or "HEAD"
+    ref = f"refs/heads/{wanted}"  # before a tag of the same name, which git would take first
+    branch = bool(wanted) and git.run(
+        *where, "show-ref", "-q", "--verify", ref, git_dir=git_dir
+    ).ok  # fmt: skip
+    spec = ref if branch else wanted or "HEAD"
     found = git.run(
         *where, "rev-parse", "-q", "--verify", "--end-of-options", f"{spec}^{{commit}}",
         git_dir=git_dir,
     )  # fmt: skip
     if not found.ok:
         raise RepoError(
-            f"there is no commit {spec!r} in this repository"
+            f"there is no commit {wanted!r} in this repository"
             if wanted
-            else "this repository has no commit yet",
+            else "this repository has no commit yet, or none on the branch it is on",
             hint="`git branch --all` lists what there is."
             if wanted
-            else "Make a first commit: a run starts from one.",
+            else "Make a first commit: a run starts from one. Or name a branch: --base NAME.",
         )
     if wanted:
-        known = git.run(
-            *where, "show-ref", "-q", "--verify", f"refs/heads/{wanted}", git_dir=git_dir
-        )
-        return Base(found.text, wanted if known.ok else None)
+        return Base(found.text, wanted if branch else None)
     head = git.run(*where, "symbolic-ref", "-q", "HEAD", git_dir=git_dir).text
     return Base(found.text, head.removeprefix("refs/heads/") or None)
 
@@ -144,12 +150,18 @@ def remote_base(
             branch = left.removeprefix("ref: refs/heads/")
         elif _SHA.fullmatch(left):
             shas[name] = left
+        elif _SHA256.fullmatch(left):
+            raise RepoError(f"{remote.url} uses sha256 object names, which we cannot take yet")
     for name in names:  # git takes them for patterns, so that it may have found others too
         if name in shas:
             return Base(shas[name], None if name.startswith(tag) else branch)
     raise RepoError(
-        f"{remote.url} has no branch or tag {wanted!r}" if wanted else f"{remote.url} is empty",
-        hint="Check --base." if wanted else "Make a first commit there: a run starts from one.",
+        f"{remote.url} has no branch or tag {wanted!r}"
+        if wanted
+        else f"{remote.url} is empty, or has no commit on its default branch",
+        hint="Check --base."
+        if wanted
+        else "Make a first commit there: a run starts from one. Or name a branch: --base NAME.",
     )
 
 

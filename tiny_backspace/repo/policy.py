@@ -38,6 +38,7 @@ Rule: TypeAlias = Literal[
     "too-many-files",
     "too-many-lines",
     "blob-too-large",
+    "lfs-file",
     "secret",
     "conflict-marker",
     "ignored-file",
@@ -48,6 +49,7 @@ Rule: TypeAlias = Literal[
 _LINK, _SUBMODULE, _FOLDER = "120000", "160000", "040000"
 _FILES = frozenset(("100644", "100755"))
 _NUMBERS_SHOWN = 3
+_LFS = "Git LFS keeps this file elsewhere, and was not there: what was written is nothing that it knows."
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,7 @@ def judge(
     added: Sequence[Added] = (),
     removed: Sequence[Removed] = (),
     ignored: Collection[bytes] = (),
+    lfs: Collection[bytes] = (),
     allow: Sequence[str] = (),
     limits: Limits = Limits(),
 ) -> tuple[Decision, ...]:
@@ -100,8 +103,9 @@ def judge(
     `sizes` (bytes) and `links` (targets) are keyed by the new blobs' ids: one that is missing there
     is refused. `existing` are the paths of the result, `added` the lines that are new and
     `removed` those that are gone, `ignored` those of the new paths that the base's own `.gitignore`
-    files leave out. `allow` are the globs of `--allow-path`; they lift `protected-path` and no other rule. When there are too many files, only the first
-    ones up to the limit are judged one by one.
+    files leave out, `lfs` those of all that Git LFS is to keep. `allow` are the globs of `--allow-path`;
+    they lift `protected-path` and no other rule. When there are too many files, only the first ones up
+    to the limit are judged one by one.
     """
     judged = changes[: limits.files]
     return (
@@ -109,6 +113,7 @@ def judge(
         *(found for change in judged for found in _protected(change, allow)),
         *(found for change in judged for found in _name(change)),
         *(found for change in judged for found in _content(change, sizes, links, limits)),
+        *(Decision("lfs-file", shown(c.path), "flag", _LFS) for c in judged if c.path in lfs),
         *_collisions(judged, existing),
         *_leftovers(judged, existing, ignored),
         *_secrets(added),

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tiny_backspace.errors import AgentError, RepoError
-from tiny_backspace.repo.git import Git
+from tiny_backspace.repo.git import Done, Git
 from tiny_backspace.repo.mirror import Base, Mirror
 from tiny_backspace.sandbox.interface import Sandbox
 
@@ -241,7 +241,22 @@ def _prepare(path: Path, mirror: Mirror, base: Base) -> None:
     index = {"GIT_INDEX_FILE": str(path / "index")}
     read = mirror.git.run("read-tree", base.sha, git_dir=path, env=index)
     if not read.ok:
-        raise RepoError(
-            f"the cached copy of the repository is damaged: {read.complaint}",
-            hint=f"Remove {mirror.path} and run again: it is fetched anew.",
+        raise _unreadable(read, mirror, base)
+
+
+def _unreadable(read: Done, mirror: Mirror, base: Base) -> RepoError:
+    """Why the base's tree cannot be read: git does not want it, or it is not there whole."""
+    if "invalid path" in read.complaint:
+        return RepoError(
+            f"git refuses a path of this repository: {read.complaint}",
+            hint="It could be checked out nowhere. Start from a commit without it: --base REF.",
         )
+    if read.exit_code < 0 or "tree depth" in read.complaint:  # older ones crash
+        return RepoError(
+            f"git cannot read the tree of {base.sha[:12]}: {read.complaint or 'it crashed'}",
+            hint="Folders that are thousands of levels deep could be checked out nowhere.",
+        )
+    return RepoError(
+        f"the cached copy of the repository is damaged: {read.complaint}",
+        hint=f"Remove {mirror.path} and run again: it is fetched anew.",
+    )

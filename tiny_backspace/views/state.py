@@ -82,6 +82,7 @@ class RunState:
     prompt: str = ""
     base: str = ""
     branch: str | None = None
+    left_alone: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     provider: str | None = None
     model: str | None = None
@@ -173,8 +174,8 @@ def _progress(
             state = replace(state, provider=name or None, model=model or None)
             state = replace(state, resumes=event.resumes)
             return replace(state, repo=repo, prompt=prompt, base=base, agents=agents)
-        case RepositoryAnalysed(base=base, branch=branch):
-            return replace(state, base=base, branch=branch)
+        case RepositoryAnalysed():
+            return replace(state, base=event.base, branch=event.branch, left_alone=event.left_alone)
         case _:
             assert_never(event)
 
