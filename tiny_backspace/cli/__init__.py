@@ -8,7 +8,19 @@ import sys
 import typer
 
 from tiny_backspace import __version__
-from tiny_backspace.cli import clean, demo, doctor, history, image, logs, prune, resume, revise, run
+from tiny_backspace.cli import (
+    clean,
+    demo,
+    doctor,
+    history,
+    image,
+    logs,
+    monitor,
+    prune,
+    resume,
+    revise,
+    run,
+)
 from tiny_backspace.errors import Stopped, TinyBackspaceError
 
 app = typer.Typer(
@@ -34,6 +46,7 @@ revise.register(app)
 resume.register(app)
 history.register(app)
 logs.register(app)
+monitor.register(app)
 image.register(app)
 clean.register(app)
 prune.register(app)

@@ -55,15 +55,7 @@ class Claude:
         with closing(self._events(to_wire(self._entry, request), until)) as events:
             for event in events:
                 if event.type == "content_block_delta":
-                    match event.delta.to_dict(warnings=False):
-                        case {"type": "text_delta", "text": str(said)} if said:
-                            emit(ThoughtDelta(text=said))
-                        case {"type": "thinking_delta", "thinking": str(thought)} if thought:
-                            emit(ThoughtDelta(text=thought))
-                        case {"type": "input_json_delta", "partial_json": str(piece)}:
-                            if not inputs:
-                                emit(ThoughtDelta(text=""))  # it has begun to answer
-                            inputs[event.index] += piece
+                    _hear(event, inputs, emit)
                 elif event.type == "message_stop":
                     message = event.message
         if message is None:
@@ -157,6 +149,19 @@ def _client(
     # those of ANTHROPIC_CUSTOM_HEADERS would win over our key, and no argument keeps them out
     client._custom_headers = {}  # noqa: SLF001
     return client
+
+
+def _hear(event: Any, inputs: defaultdict[int, str], emit: Emit) -> None:  # noqa: ANN401 - of the SDK, unchecked
+    """A piece of an answer: a thought is passed on, a tool's input put to what came of it before."""
+    match event.delta.to_dict(warnings=False):
+        case {"type": "text_delta", "text": str(said)} if said:
+            emit(ThoughtDelta(text=said))
+        case {"type": "thinking_delta", "thinking": str(thought)} if thought:
+            emit(ThoughtDelta(text=thought))
+        case {"type": "input_json_delta", "partial_json": str(piece)}:
+            if not inputs:
+                emit(ThoughtDelta(text=""))  # it has begun to answer
+            inputs[event.index] += piece
 
 
 def _check_whole(inputs: Iterable[str], entry: Entry) -> None:

@@ -29,13 +29,13 @@ from tiny_backspace.views.drawing import (
 from tiny_backspace.views.figures import clock, count, counted, hunks, money, took
 from tiny_backspace.views.state import RunState, ToolRow, elapsed
 
-_NAMES = dict(
+NAMES = dict(
     zip(Step, ("validate", "sandbox", "clone", "analyse", "solve", "propose", "done"), strict=True)
 )
 _LABEL = 13
 _LONG_NOTE = 3  # rows
 _ROOMY = 6  # rows from which on an edit's purpose is shown above its diff
-_PAD = {step: f"{step.progress:>{12 - len(name)}}" for step, name in _NAMES.items()}
+_PAD = {step: f"{step.progress:>{12 - len(name)}}" for step, name in NAMES.items()}
 _DIFF = {"+": GOOD, "-": BAD, "@": DIM, "\\": DIM}
 
 
@@ -112,7 +112,7 @@ def _tone(state: RunState) -> str:
 
 
 def _step(state: RunState, step: Step) -> tuple[tuple[str, str], str, tuple[str, str]]:
-    order, name = list(Step), _NAMES[step]
+    order, name = list(Step), NAMES[step]
     if isinstance(state.outcome, RunSucceeded) or order.index(step) < order.index(state.step):
         return ("✓", GOOD), " ", (name, "")
     if step is not state.step or not state.steps:
