@@ -12,6 +12,7 @@ import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import unquote
 
 from pydantic import (
     BaseModel,
@@ -256,6 +257,12 @@ def secrets(environment: Mapping[str, str], settings: Settings) -> tuple[str, ..
     if settings.github.token is not None:
         ours.append(settings.github.token.get_secret_value())
     theirs = [v for k, v in environment.items() if _SECRET_NAME.search(k)]
+    # keys for where traces go: `name=value,name=value` (OpenTelemetry's environment variables)
+    headers = (
+        v for k, v in environment.items() if k.startswith("OTEL_") and k.endswith("_HEADERS")
+    )
+    pairs = (pair.partition("=")[2].strip() for value in headers for pair in value.split(","))
+    theirs += [part for pair in pairs for part in (pair, unquote(pair).removeprefix("Bearer "))]
     return tuple(dict.fromkeys(v for v in (*ours, *theirs) if v))
 
 

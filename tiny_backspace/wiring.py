@@ -23,6 +23,7 @@ from tiny_backspace.events import (
     RunSucceeded,
     SandboxUse,
     ThoughtDelta,
+    Warned,
 )
 from tiny_backspace.failure import concluded, crash_report
 from tiny_backspace.hosts import Ask, Host, credential, is_on, task, with_gh_token
@@ -92,9 +93,10 @@ def execute(
         stack.enter_context(hold(state_folder, run_id))
         history = stack.enter_context(History(state_folder / "history.db"))
         logs = stack.enter_context(Logs(state_folder, run_id, redact))
+        exported, unsaid = _exported(environment, stack)
         recorder = Recorder(
             run_id,
-            (folded, _once_started(history), _once_started(logs), *subscribers),
+            (folded, _once_started(history), _once_started(logs), *exported, *subscribers),
             clock=lambda: datetime.now(UTC),
             redact=redact,
             watchers=watchers,
@@ -105,8 +107,9 @@ def execute(
                 recorder(event)
 
         def pipeline() -> str:
-            if asked_gh is not None:
-                emit(asked_gh)
+            for early in (asked_gh, unsaid):
+                if early is not None:
+                    emit(early)
             wanted = task(asked, settings, emit)
             if isinstance(wanted, str):
                 return wanted
@@ -131,6 +134,23 @@ def execute(
             trace=logs.raised,
         )
     return code, folded.state
+
+
+def _exported(
+    environment: Mapping[str, str], stack: ExitStack
+) -> tuple[tuple[Subscriber, ...], Warned | None]:
+    """Who sends the run on as a trace, where that is wanted."""
+    from tiny_backspace.telemetry import otel
+
+    if not otel.wanted(environment):
+        return (), None
+    try:
+        return (stack.enter_context(otel.Exported(environment)),), None
+    except ImportError:
+        return (), Warned(
+            message="No traces are sent, though OTEL_EXPORTER_OTLP_ENDPOINT is set: "
+            "pip install 'tiny-backspace[otel]'"
+        )
 
 
 def _with_token(
