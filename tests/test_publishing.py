@@ -75,7 +75,7 @@ class Job:
     @property
     def offer(self) -> Offer:
         return Offer(
-            self.branch, self.title, self.body, self.draft, self.labels, self.patch, self.cage,
+            self.branch, self.title, self.body, self.draft, self.labels, self.patch, self.cage, "0" * 40,
             self.commit,
         )  # fmt: skip
 

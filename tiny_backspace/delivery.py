@@ -147,6 +147,7 @@ def _offer(
         body=delivery.redact(proposal.body(words)),  # paths can hold secrets too
         patch=finding.patch.path,
         cage=cage,
+        tree=finding.patch.tree,
         commit=partial(cage.commit, finding.patch.tree, message, delivery.identity),
     )
 

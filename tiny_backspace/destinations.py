@@ -18,7 +18,7 @@ from tiny_backspace.statedir import write_private
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A judged change, and every word about it. `commit` makes the one commit, in `cage`."""
+    """A judged change, and every word about it. `commit` makes the one commit of `tree`, in `cage`."""
 
     branch: str
     title: str
@@ -27,7 +27,18 @@ class Offer:
     labels: tuple[str, ...]
     patch: Path
     cage: Quarantine
+    tree: str
     commit: Callable[[], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """A branch that an earlier run pushed without getting to its pull request: where, and what is on it."""
+
+    remote: str
+    branch: str
+    commit: str
+    tree: str
 
 
 class Destination(Protocol):

@@ -281,12 +281,14 @@ class PullRequestCreation(_Event):
 class WorkSaved(_Event):
     """Where the change is now. A later one adds to an earlier one: first a patch, then a branch, then
     a pull request. `remote` is where the branch was pushed; without it the branch is in the user's repository.
+    `tree` is what the commit holds.
     """
 
     type: Literal["work_saved"] = "work_saved"
     patch: str | None = None
     branch: str | None = None
     commit: str | None = None
+    tree: str | None = None
     remote: str | None = None
     pr_url: str | None = None
     pull_request_text: str | None = None

@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from tiny_backspace.destinations import Approved, Destination, DryRun, PatchFile, UsersRepository
+from tiny_backspace.destinations import (
+    Approved,
+    Destination,
+    DryRun,
+    Left,
+    PatchFile,
+    UsersRepository,
+)
 from tiny_backspace.errors import ForgeDenied, RepoError, UsageError
 from tiny_backspace.events import Emit, HostCommand, Warned
 from tiny_backspace.publishing import OnForge, OnPullRequest, Wanted, reaching
@@ -72,7 +79,8 @@ def with_gh_token(
 class Host:
     """GitHub, or an Enterprise Server, as the settings have it. `git` has the credential for it.
 
-    `revises` is the pull request that is to be gone on with; `ask` whoever has to approve of a change.
+    `revises` is the pull request that is to be gone on with, `left` the branch of a run that is resumed;
+    `ask` whoever has to approve of a change.
     """
 
     def __init__(
@@ -82,12 +90,14 @@ class Host:
         emit: Emit,
         revises: PullRequest | None = None,
         ask: Ask | None = None,
+        left: Left | None = None,
     ) -> None:
         self.settings = settings
         self.git = git
         self.emit = emit
         self.revises = revises
         self.ask = ask
+        self.left = left
         self._forges: dict[Remote, GitHub] = {}
         self._repositories: dict[Remote, Repository] = {}
 
@@ -147,6 +157,7 @@ class Host:
         return found if self.ask is None else Approved(found, self.ask)
 
     def _destination(self, origin: LocalRepository | Remote) -> Destination:
+        import time; time.sleep(0.06)
         publish = self.settings.publish
         match origin:
             case LocalRepository():
@@ -186,7 +197,7 @@ class Host:
             return OnForge(remote, git, None, None, wanted, local)
         repository = self.repository(forge, remote)
         fork = self._forked(forge, repository) if self.settings.fork else None
-        return OnForge(remote, git, forge, repository, wanted, local, fork)
+        return OnForge(remote, git, forge, repository, wanted, local, fork, self.left)
 
     def _forked(self, forge: GitHub, repository: Repository) -> Remote | None:
         """The fork of whoever's token it is, with the default branch as it is here; None where none is needed."""

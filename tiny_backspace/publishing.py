@@ -6,9 +6,9 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from tiny_backspace.destinations import Offer, PatchFile
+from tiny_backspace.destinations import Left, Offer, PatchFile
 from tiny_backspace.errors import ForgeDenied, ForgeError, UsageError
-from tiny_backspace.events import Emit, PullRequestCreation, WorkSaved, timed
+from tiny_backspace.events import Emit, PullRequestCreation, Warned, WorkSaved, timed
 from tiny_backspace.forges import proposal
 from tiny_backspace.forges.interface import Forge, Proposal, PullRequest, Repository
 from tiny_backspace.repo.git import Git
@@ -34,7 +34,8 @@ class OnForge:
     """A branch at `remote`, and a pull request from it where `forge` is there to open one in `repository`.
 
     `local` is the user's clone if the base comes from there: it has to be pushed already. `fork` is where
-    the branch goes instead, where the right to push is wanting.
+    the branch goes instead, where the right to push is wanting. `left` is the branch of an earlier run
+    whose work this is: if nobody touched it, and nothing was done since, it needs no other one.
     """
 
     remote: Remote
@@ -44,6 +45,7 @@ class OnForge:
     wanted: Wanted = Wanted()
     local: LocalRepository | None = None
     fork: Remote | None = None
+    left: Left | None = None
     _base: str = ""
 
     @property
@@ -67,7 +69,9 @@ class OnForge:
         if repository is not None:
             _check_open(repository, forked=self.fork is not None)
         there = may_push(self.git, self.place.url)
-        if (other := in_the_way(there, branch)) is not None:
+        named_before = self.left is not None  # where that is taken, another one is found when it is pushed
+        self._see_left(there)
+        if not named_before and (other := in_the_way(there, branch)) is not None:
             raise UsageError(
                 f"{self.place.url} has a branch {other} already",
                 hint="Name another one: --branch NAME.",
@@ -80,12 +84,20 @@ class OnForge:
         if repository is not None:
             self._base = _base_branch(base, there, repository, local=self.local is not None)
 
+    def _see_left(self, there: Mapping[str, str]) -> None:
+        """One that is elsewhere, has gone, or has somebody's commits on it by now is not ours to offer."""
+        left = self.left
+        if left is None or (left.remote, there.get(left.branch)) == (self.place.url, left.commit):
+            return
+        self.left = None
+        self.git.emit(
+            Warned(message=f"The branch {left.branch} is not as it was left: another one is made.")
+        )
+
     def take(self, offer: Offer, emit: Emit) -> str:
-        with timed("commit", emit):
-            commit = offer.commit()
-        with timed("push", emit):
-            pushed = self._pushed(offer, commit, emit)
-        emit(WorkSaved(branch=pushed.branch, commit=commit, remote=self.place.url))
+        pushed = self._left_there(offer) or self._new(offer, emit)
+        place = {"tree": offer.tree, "remote": self.place.url}
+        emit(WorkSaved(branch=pushed.branch, commit=pushed.commit, **place))
         if self.forge is None:
             return f"Branch {pushed.branch} is at {self.place.url}."
         wanted = self._proposal(offer, pushed.branch)
@@ -102,6 +114,17 @@ class OnForge:
             ) from error
         _tell(self.remote, wanted, opened, emit)
         return "Pull request created successfully!"
+
+    def _left_there(self, offer: Offer) -> Pushed | None:
+        """What an earlier run pushed, if it is this change."""
+        left = self.left
+        return Pushed(left.branch, left.commit) if left and left.tree == offer.tree else None
+
+    def _new(self, offer: Offer, emit: Emit) -> Pushed:
+        with timed("commit", emit):
+            commit = offer.commit()
+        with timed("push", emit):
+            return self._pushed(offer, commit, emit)
 
     def _pushed(self, offer: Offer, commit: str, emit: Emit) -> Pushed:
         """Under its name, or under another one where somebody took it since it was looked for."""

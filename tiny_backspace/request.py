@@ -62,7 +62,7 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
             ),
             identity=identity,
             redact=redact,
-            name=asked.revises.head if asked.revises else settings.branch,
+            name=_name(asked, settings),
             title=settings.title,
             draft=settings.draft,
             labels=settings.label,
@@ -81,6 +81,14 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
         depth=_depth(asked, settings),
         revises=asked.revises.commits if asked.revises else None,
     )
+
+
+def _name(asked: Asked, settings: Settings) -> str | None:
+    """The branch that is there already where one is gone on with, and otherwise what the user says."""
+    if asked.revises is not None:
+        return asked.revises.head
+    left = asked.resumed.left if asked.resumed else None
+    return left.branch if left is not None else settings.branch
 
 
 def _depth(asked: Asked, settings: Settings) -> int | None:

@@ -22,7 +22,7 @@ from tiny_backspace.bench import Bench, Turns
 from tiny_backspace.checks import Checks
 from tiny_backspace.conversation import Assistant, Message, Text, User
 from tiny_backspace.delivery import Delivery, Finding, deliver
-from tiny_backspace.destinations import Destination
+from tiny_backspace.destinations import Destination, Left
 from tiny_backspace.errors import (
     AgentError,
     ProviderError,
@@ -73,6 +73,7 @@ class Resumed:
     run_id: str
     base: Base
     work: Checkpoint
+    left: Left | None = None
 
 
 @dataclass(frozen=True, slots=True)

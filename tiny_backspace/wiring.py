@@ -204,7 +204,8 @@ def _parts(
     folder = private_dir(state / "runs" / run_id)
     home = private_dir(folder / "home")
     git = Git(environment=environment, home=home, emit=emit, credential=credential(settings))
-    host = Host(settings, git, emit, wanted.revises, ask)
+    left = wanted.resumed.left if wanted.resumed else None
+    host = Host(settings, git, emit, wanted.revises, ask, left)
     try:
         yield Parts(
             open_sandbox=_opener(settings, state, run_id),

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.docker.forge import github
 from tests.program import Finished, Program, git, make_repository
+from tests.servers.github_faults import in_turn, only, refusing
 from tests.servers.models import KEY, Asked, Call, Fault, ModelServer, Say, serving
 
 FILES = {"a.py": "x = 1\n", "b.txt": "one\ntwo\n", "old.txt": "bye\n"}
@@ -115,3 +117,36 @@ def test_a_resume_that_got_nowhere_is_passed_over_for_the_run_it_resumed(
     assert tree(repository, done) == wanted
     assert done.of("run_started")[0]["resumes"] == limited.lines[0]["run_id"]
     assert len(server.requests) - asked == len(SCRIPT) - 3
+
+
+@pytest.mark.parametrize("flags", [(), ("--branch", "mine")], ids=["our name", "the user's"])
+def test_a_pull_request_that_failed_is_opened_from_the_branch_that_is_there(
+    tmp_path: Path, flags: tuple[str, ...]
+) -> None:
+    with github(tmp_path) as place:
+        place.api.faults = only("POST", "/pulls", in_turn(refusing(403, "Not now.")))
+        failed = place.asked(*flags)
+        branch = failed.lines[-1]["branch"]
+        assert (failed.exit_code, place.new, place.repo.pulls) == (7, [branch], [])
+
+        again = place.run("resume", "last", "-o", "jsonl", cwd=place.work)
+
+        assert again.exit_code == 0, again.lines[-1]
+        assert (place.new, place.packs, place.pull.head) == ([branch], 1, branch)
+        assert again.lines[-1]["pr_url"].endswith(f"/pull/{place.pull.number}")
+        assert f"`{failed.lines[0]['run_id']}`" in place.pull.body
+
+
+def test_a_branch_that_somebody_went_on_with_is_left_to_them(tmp_path: Path) -> None:
+    with github(tmp_path) as place:
+        place.api.faults = only("POST", "/pulls", in_turn(refusing(403, "Not now.")))
+        branch = place.asked().lines[-1]["branch"]
+        git(place.bare, "update-ref", f"refs/heads/{branch}", "main")
+
+        again = place.run("resume", "last", "-o", "jsonl", cwd=place.work)
+
+        assert again.exit_code == 0, again.lines[-1]
+        assert place.new == [branch, f"{branch}-2"]
+        assert place.pull.head == f"{branch}-2"
+        assert any("not as it was left" in each["message"] for each in again.of("warning"))
+        assert git(place.bare, "rev-parse", branch) == git(place.bare, "rev-parse", "main")

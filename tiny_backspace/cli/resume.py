@@ -14,7 +14,9 @@ from tiny_backspace.errors import UsageError
 from tiny_backspace.statedir import is_live, state_dir
 
 if TYPE_CHECKING:
+    from tiny_backspace.destinations import Left
     from tiny_backspace.run import Resumed
+    from tiny_backspace.telemetry.store import History
     from tiny_backspace.telemetry.turns import Task
 
 
@@ -121,6 +123,7 @@ def _earlier(prefix: str) -> tuple[Task, Resumed]:
         while row and row.resumes and row.provider is None and row.status != "running":
             run_id = row.resumes  # it got no answer: what there is to go on with is what it resumed
             row = history.run(run_id, is_live=lambda other: is_live(folder, other))
+        left = _left(history, run_id)
     if row is not None and row.status == "running":
         raise UsageError(f"run {run_id} is still going on")
     if row is not None and row.status == "succeeded":
@@ -132,4 +135,17 @@ def _earlier(prefix: str) -> tuple[Task, Resumed]:
             hint="It ended too early, or another run has gone on with it. `tiny-backspace run` starts anew.",
         )
     task, work = found
-    return task, Resumed(run_id, Base(str(task.base), task.branch), work)
+    return task, Resumed(run_id, Base(str(task.base), task.branch), work, left)
+
+
+def _left(history: History, run_id: str) -> Left | None:
+    """The branch that it pushed, if it never got to a pull request."""
+    from functools import reduce
+
+    from tiny_backspace.destinations import Left
+    from tiny_backspace.views.state import RunState, advance
+
+    saved = reduce(advance, history.records(run_id), RunState()).saved
+    if saved.pr_url or not (saved.remote and saved.branch and saved.commit and saved.tree):
+        return None
+    return Left(saved.remote, saved.branch, saved.commit, saved.tree)
