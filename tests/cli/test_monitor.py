@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pexpect
-import pyte
 import pytest
 from typer.testing import CliRunner
 
-from tests.program import COMMAND
+from tests.terminal import SIZES, Terminal, terminal
 from tiny_backspace import events as ev
 from tiny_backspace.cli import app
 from tiny_backspace.cli.monitor import _named
 from tiny_backspace.recorder import Recorder
 from tiny_backspace.statedir import hold
 from tiny_backspace.telemetry.store import History
-
-SIZES = [(80, 24), (120, 40), (200, 50)]
 
 
 @pytest.fixture
@@ -44,51 +39,16 @@ def state(tmp_path: Path) -> Iterator[Path]:
         yield state
 
 
-class Terminal:
-    """The program in a pseudo-terminal, and what stands on its screen."""
-
-    def __init__(self, child: pexpect.spawn[bytes], width: int, height: int) -> None:
-        self.child = child
-        self.screen = pyte.Screen(width, height)
-        self._stream = pyte.ByteStream(self.screen)
-        self.written = b""
-
-    @property
-    def text(self) -> str:
-        return "\n".join(line.rstrip() for line in self.screen.display)
-
-    def until(self, holds: Callable[[str], bool]) -> str:
-        """Read until the screen is like that; pexpect's own time-out ends it."""
-        while not holds(self.text):
-            data = self.child.read_nonblocking(1 << 16, timeout=20)
-            self.written += data
-            self._stream.feed(data)
-        return self.text
-
-    def ended(self) -> int | None:
-        self.written += self.child.read()
-        self.child.close()
-        return self.child.exitstatus
-
-
-@contextmanager
-def terminal(state: Path, width: int, height: int) -> Iterator[Terminal]:
+def watched(state: Path, size: tuple[int, int]) -> AbstractContextManager[Terminal]:
     env = {
-        "PATH": os.environ["PATH"], "HOME": str(state.parent), "XDG_STATE_HOME": str(state.parent),
-        "TERM": "xterm-256color", "TZ": "UTC",
+        "PATH": os.environ["PATH"], "HOME": str(state.parent), "XDG_STATE_HOME": str(state.parent), "TZ": "UTC",
     }  # fmt: skip
-    child: pexpect.spawn[bytes] = pexpect.spawn(
-        sys.executable, [*COMMAND[1:], "monitor"], dimensions=(height, width), timeout=30, env=env
-    )  # fmt: skip
-    try:
-        yield Terminal(child, width, height)
-    finally:
-        child.close(force=True)
+    return terminal("monitor", environment=env, size=size)
 
 
-@pytest.mark.parametrize(("width", "height"), SIZES, ids=str)
-def test_runs_are_chosen_and_opened_with_keys(state: Path, width: int, height: int) -> None:
-    with terminal(state, width, height) as shown:
+@pytest.mark.parametrize("size", SIZES, ids=str)
+def test_runs_are_chosen_and_opened_with_keys(state: Path, size: tuple[int, int]) -> None:
+    with watched(state, size) as shown:
         screen = shown.until(lambda text: "▶ 0000bbbb" in text and "q quit" in text)
         assert "acme/0000aaaa" in screen
         assert screen.splitlines()[0].startswith("tiny-backspace monitor  ● at work")
@@ -105,10 +65,9 @@ def test_runs_are_chosen_and_opened_with_keys(state: Path, width: int, height: i
 
 
 def test_it_fits_another_size_at_once(state: Path) -> None:
-    with terminal(state, 120, 40) as shown:
+    with watched(state, (120, 40)) as shown:
         shown.until(lambda text: "q quit" in text)
-        shown.screen.resize(24, 80)
-        shown.child.setwinsize(24, 80)
+        shown.resize(80, 24)
 
         def fits(text: str) -> bool:
             first, *_, last = text.split("\n")
@@ -121,7 +80,7 @@ def test_it_fits_another_size_at_once(state: Path) -> None:
 
 
 def test_an_interrupt_gives_the_terminal_back(state: Path) -> None:
-    with terminal(state, 80, 24) as shown:
+    with watched(state, (80, 24)) as shown:
         shown.until(lambda text: "q quit" in text)
         shown.child.sendintr()
         assert shown.ended() in (0, 130)
