@@ -19,6 +19,7 @@ from tests.bench import (
     events,
     live,
     memory,
+    monitoring,
     publishing,
     runs,
     sandboxes,
@@ -37,6 +38,7 @@ _TOPICS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "publishing": publishing.rows,
     "memory": memory.rows,
     "live": live.rows,
+    "monitor": monitoring.rows,
     "calls": calls.rows,
     "events": events.rows,
 }
