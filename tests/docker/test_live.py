@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 import threading
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +13,7 @@ import pytest
 
 from tests.docker.conftest import containers_of
 from tests.program import Program, git, make_repository
-from tests.servers.models import KEY, Asked, Call, Say, serving
+from tests.servers.models import KEY, Asked, Call, Fault, Say, serving
 from tests.terminal import SIZES, terminal
 from tiny_backspace.sandbox.engine import Engine
 
@@ -115,3 +118,46 @@ def test_a_change_is_shown_and_asked_about_before_it_goes_anywhere(
         shown.child.sendline(said)
         assert shown.ended() == 0
     assert len(git(repository, "branch", "--list", "tiny-*").split()) == made
+
+
+HOSTILE = "\x1b[2J\x1b]52;c;ZXZpbA==\x07\x1b]0;owned\x07\x9b31m\u202e\u2028[link=http://x]\r"
+OURS = re.compile(rb"\x1b\[(?:[0-9;]*[mABCDGHJK]|\?(?:25|1049|2026)[hl])|\x1b\[\?2026\$p")
+
+
+def test_nothing_hostile_reaches_the_terminal(repository: Path, tmp_path: Path) -> None:
+    """Names, contents, what the model thinks, says and calls, what commands say, and the error at the end."""
+    evil = HOSTILE.replace("\r", "")
+    name = f"{evil}.txt".replace("/", "_")
+    (repository / name).write_text(HOSTILE * 20)
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", HOSTILE)
+    told = json.dumps(HOSTILE)
+    script = (
+        Say(HOSTILE, HOSTILE, (Call("1", "bash", {"command": f"printf %s {told}; printf {told} >&2; ls; exit 3"}),)),
+        Say("", HOSTILE, (Call("2", "read", {"path": name}), Call("3", HOSTILE, {"path": HOSTILE}))),
+        Say("", "", (Call("4", "write", {"path": f"n{name}", "content": HOSTILE, "description": HOSTILE}),)),
+        Fault("status", 401, message=HOSTILE),
+    )  # fmt: skip
+
+    def answer(asked: Asked) -> Say | Fault:
+        return script[min(asked.turn, 4) - 1]
+
+    home = tmp_path / "home"
+    home.mkdir()
+    with serving(answer) as models:
+        program = Program(home, {"ANTHROPIC_API_KEY": KEY, "ANTHROPIC_BASE_URL": models.claude_url})
+        args = (
+            "run",
+            str(repository),
+            f"do it {evil}",
+            "--agents",
+            "claude",
+            "--verify",
+            f"printf %s {told}; false",
+        )
+        with terminal(*args, environment=program.env, size=(120, 40)) as shown:
+            assert shown.ended() in (5, 6, 8)
+    rest = OURS.sub(b"", shown.written).decode()
+    hidden = {c for c in rest if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp")}
+    assert hidden <= {"\r", "\n"}
+    assert "link=http" in rest  # it was shown, as the text that it is
