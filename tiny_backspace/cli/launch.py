@@ -66,7 +66,8 @@ def launch(wanted: Launch) -> None:
         wanted.repo, wanted.prompt, wanted.base, given, wanted.resumed, revising=wanted.revising
     )
     with stopping() as signals:
-        with _views(wanted) as (subscribers, watchers):
+        hidden = settings.secrets(environment, effective)
+        with _views(wanted, hidden) as (subscribers, watchers):
             code, state = execute(
                 asked,
                 effective,
@@ -79,7 +80,7 @@ def launch(wanted: Launch) -> None:
             )
         if wanted.output is not Output.JSONL:
             if effective.dry_run:
-                _show_proposal(state, redactor(settings.secrets(environment, effective)))
+                _show_proposal(state, redactor(hidden))
             else:
                 _say_result(state)
         if wanted.quiet and wanted.output is not Output.JSONL:
@@ -136,8 +137,24 @@ def _ask(words: str, patch: Path) -> bool:
 
 @contextmanager
 def _views(
-    wanted: Launch,
+    wanted: Launch, hidden: tuple[str, ...]
 ) -> Generator[tuple[tuple[Subscriber, ...], tuple[Watcher, ...]]]:
+    in_a_job = os.environ.get("GITHUB_ACTIONS") == "true"
+    if in_a_job:
+        from tiny_backspace.actions.report import Report
+
+        with _lines(wanted, hidden, in_a_job=True) as (subscribers, watchers):
+            yield (Report(os.environ), *subscribers), watchers
+        return
+    with _lines(wanted, hidden, in_a_job=False) as views:
+        yield views
+
+
+@contextmanager
+def _lines(
+    wanted: Launch, hidden: tuple[str, ...], *, in_a_job: bool
+) -> Generator[tuple[tuple[Subscriber, ...], tuple[Watcher, ...]]]:
+    """What a person, or a program, reads while it goes on."""
     output = wanted.output
     if output is Output.AUTO:
         terminal = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
@@ -150,6 +167,12 @@ def _views(
         yield (JsonLines(sys.stdout),), ()
     elif wanted.quiet:
         yield (), ()
+    elif in_a_job and output is Output.PLAIN:
+        from tiny_backspace.actions.view import Grouped
+
+        runner = bool(os.environ.get("RUNNER_TEMP")) and not sys.stderr.isatty()
+        with Grouped(sys.stderr, wanted.verbose, hidden if runner else ()) as grouped:
+            yield (grouped,), ()
     elif output is Output.LIVE:
         from datetime import UTC, datetime
 
