@@ -178,6 +178,16 @@ def load(
     Raises:
         UsageError: a value is wrong, or unknown; the sentence names it and where it came from.
     """
+    return explained(flags, environment, config, env_file)[0]
+
+
+def explained(
+    flags: Mapping[str, Any],
+    environment: Mapping[str, str],
+    config: Path,
+    env_file: Path | None = None,
+) -> tuple[Settings, dict[str, str]]:
+    """The effective settings, and of those that somebody set, where."""
     origins: dict[str, str] = {}
     merged: dict[str, Any] = {}
     named = _env_file(env_file) if env_file else {}
@@ -194,10 +204,8 @@ def load(
             f"{origins['github']}: a token is never in the settings file", hint="Set GITHUB_TOKEN."
         )
     try:
-        return _with_variables(
-            Settings.model_validate(merged),
-            {**named, **{k: v for k, v in environment.items() if v}},
-        )
+        variables = {**named, **{k: v for k, v in environment.items() if v}}
+        return _with_variables(Settings.model_validate(merged), variables, origins), origins
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         key, *within = map(str, first["loc"])
@@ -216,12 +224,18 @@ def load(
         ) from None
 
 
-def _with_variables(settings: Settings, variables: Mapping[str, str]) -> Settings:
+def _with_variables(
+    settings: Settings, variables: Mapping[str, str], origins: dict[str, str]
+) -> Settings:
     """Each provider with its key, and the usual variable for its address over the one in the file."""
     found = {}
     for name, entry in settings.providers.items():
         key = _variable(entry.key_variable, variables)
-        url = _variable(entry.base_url_variable, variables) or entry.base_url
+        if key:
+            origins[f"providers.{name}.key"] = str(entry.key_variable)
+        if named := _variable(entry.base_url_variable, variables):
+            origins[f"providers.{name}.base_url"] = str(entry.base_url_variable)
+        url = named or entry.base_url
         fields = entry.model_dump(exclude={"key"}) | {"base_url": url, "key": key}
         try:
             found[name] = Entry.model_validate(fields)
@@ -230,9 +244,13 @@ def _with_variables(settings: Settings, variables: Mapping[str, str]) -> Setting
     github = settings.github.model_dump()
     for field, usual in (("url", "GITHUB_SERVER_URL"), ("api_url", "GITHUB_API_URL")):
         own = f"GITHUB_{field.upper()}"
-        github[field] = variables.get(PREFIX + own) or variables.get(usual) or github[field]
-    found_token = next(filter(None, (_variable(name, variables) for name in _TOKENS)), "")
-    github["token"] = found_token.strip() or None
+        for variable in (usual, PREFIX + own):
+            if variables.get(variable):
+                github[field], origins[f"github.{field}"] = variables[variable], variable
+    token = next((name for name in _TOKENS if _variable(name, variables)), "")
+    github["token"] = (_variable(token, variables) or "").strip() or None
+    if github["token"]:
+        origins["github.token"] = token
     try:
         return settings.model_copy(
             update={"providers": found, "github": GitHubSettings.model_validate(github)}

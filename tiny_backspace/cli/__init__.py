@@ -10,6 +10,7 @@ import typer
 from tiny_backspace import __version__
 from tiny_backspace.cli import (
     clean,
+    config,
     demo,
     doctor,
     history,
@@ -48,6 +49,7 @@ history.register(app)
 logs.register(app)
 monitor.register(app)
 image.register(app)
+config.register(app)
 clean.register(app)
 prune.register(app)
 demo.register(app)
