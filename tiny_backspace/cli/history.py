@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, assert_never
 
 import typer
 
+from tiny_backspace.cli.completion import run_ids
 from tiny_backspace.cli.output import print_lines
 from tiny_backspace.errors import UsageError
 from tiny_backspace.redact import clean
@@ -27,7 +28,12 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 
 Run = Annotated[
     str,
-    typer.Argument(metavar="RUN", help="The start of a run's id, or `last`.", show_default=False),
+    typer.Argument(
+        metavar="RUN",
+        help="The start of a run's id, or `last`.",
+        show_default=False,
+        autocompletion=run_ids,
+    ),
 ]
 Speed = Annotated[float, typer.Option(min=0.1, help="How many times faster than it was.")]
 

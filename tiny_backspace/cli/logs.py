@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from tiny_backspace.cli.completion import run_ids
 from tiny_backspace.cli.history import span
 from tiny_backspace.cli.output import print_lines
 from tiny_backspace.errors import UsageError
@@ -51,7 +52,10 @@ def logs(
     run: Annotated[
         str | None,
         typer.Option(
-            help="Only of this run: the start of its id.", metavar="RUN", show_default=False
+            help="Only of this run: the start of its id.",
+            metavar="RUN",
+            show_default=False,
+            autocompletion=run_ids,
         ),
     ] = None,
     since: Annotated[

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tiny_backspace.cli import options
+from tiny_backspace.cli.completion import run_ids
 from tiny_backspace.cli.launch import Launch, launch
 from tiny_backspace.cli.options import Output
 from tiny_backspace.errors import UsageError
@@ -27,7 +28,10 @@ def register(app: typer.Typer) -> None:
 
 def resume(
     run: Annotated[
-        str, typer.Argument(metavar="RUN", help="The start of a run's id, or `last`.")
+        str,
+        typer.Argument(
+            metavar="RUN", help="The start of a run's id, or `last`.", autocompletion=run_ids
+        ),
     ] = "last",
     publish: options.Publish = None,
     dry_run: options.DryRun = None,
