@@ -264,6 +264,16 @@ def _variable(name: str | None, variables: Mapping[str, str]) -> str | None:
     return (variables.get(PREFIX + name) or variables.get(name) or None) if name else None
 
 
+def unknown(environment: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
+    """Variables with our prefix that are nothing of ours: misspelt, perhaps."""
+    entries_ = settings.providers.values()
+    usual = [*_TOKENS, "GITHUB_URL", "GITHUB_API_URL"]
+    usual += [e.key_variable for e in entries_ if e.key_variable]
+    usual += [e.base_url_variable for e in entries_ if e.base_url_variable]
+    known = {PREFIX + name.upper() for name in (*Settings.model_fields, *usual)}
+    return tuple(sorted(n for n in environment if n.startswith(PREFIX) and n not in known))
+
+
 def docker_host(environment: Mapping[str, str]) -> str | None:
     """The engine that runs use, for the commands that are no run."""
     return load({}, environment, config_file(environment)).docker_host

@@ -54,6 +54,7 @@ def offered(program: Program, shell: str, typed: str) -> str:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_commands_and_ids_of_runs_are_offered(program: Program, shell: str) -> None:
     assert "replay" in offered(program, shell, "tiny-backspace re")
+    told = ""
     for typed in ("show 0a", "resume 0a", "replay 0a", "logs --run 0a"):
         told = offered(program, shell, f"tiny-backspace {typed}")
         assert "0a1b2c3d" in told

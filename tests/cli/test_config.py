@@ -20,7 +20,9 @@ CANARY = "canary-0000000"
 
 
 def asked(home: Path, *args: str, **env: str) -> Result:
-    clean = dict.fromkeys(("GITHUB_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "DOCKER_HOST"), "")
+    clean = dict.fromkeys(
+        ("GITHUB_TOKEN", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "DOCKER_HOST"), ""
+    )
     return CliRunner().invoke(app, args, env={**clean, "XDG_CONFIG_HOME": str(home), **env})
 
 

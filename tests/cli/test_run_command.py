@@ -13,7 +13,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from tests.program import Finished, Program, make_repository
+from tests.program import COMMAND, Finished, Program, make_repository
 from tiny_backspace.cli import app
 
 NO_ENGINE = "unix:///nonexistent/docker.sock"
@@ -195,3 +195,32 @@ def test_importing_the_command_line_loads_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert set(json.loads(done.stdout)).isdisjoint({*HEAVY, "pydantic"})
+
+
+def test_lines_that_could_not_all_be_written_are_no_success(tmp_path: Path) -> None:
+    repository = make_repository(tmp_path / "r", {"a.txt": "a\n"})
+    program = Program(tmp_path, {"DOCKER_HOST": f"unix://{tmp_path}/none.sock"})
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [*COMMAND, "run", str(repository), "delete a.txt", "-o", "jsonl"],
+            env=program.env, stdout=full, stderr=subprocess.PIPE, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    assert (
+        "standard output could not be written to the end: No space left on device." in done.stderr
+    )
+    assert "tiny-backspace show " in done.stderr
+
+
+def test_a_variable_that_is_misspelt_is_said(tmp_path: Path) -> None:
+    program = Program(
+        tmp_path,
+        {
+            "TINY_BACKSPACE_MAX_TRUNS": "3",
+            "TINY_BACKSPACE_GITHUB_TOKEN": "ghp_canary",
+            "TINY_BACKSPACE_OPENAI_API_KEY": "k",
+        },
+    )
+    done = program.run("run", str(tmp_path / "absent"), "x", "-q")
+    assert "Warning: there is no setting TINY_BACKSPACE_MAX_TRUNS;" in done.stderr
+    assert done.stderr.count("Warning") == 1

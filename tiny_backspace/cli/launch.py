@@ -51,6 +51,7 @@ def launch(wanted: Launch) -> None:
     from tiny_backspace import settings
     from tiny_backspace.redact import redactor
     from tiny_backspace.tasks import Asked
+    from tiny_backspace.views.lines import JsonLines
     from tiny_backspace.wiring import execute
 
     gc.enable()  # see __main__: by now what there is to import is imported
@@ -59,6 +60,10 @@ def launch(wanted: Launch) -> None:
     effective = settings.load(
         wanted.flags, environment, settings.config_file(environment), wanted.env_file
     )
+    for name in settings.unknown(environment, effective):
+        typer.echo(
+            f"Warning: there is no setting {name}; `tiny-backspace config` shows all.", err=True
+        )
     if effective.approve:
         wanted = _asking(wanted)
     given = {k: v for k, v in wanted.flags.items() if v not in (None, ())}
@@ -78,6 +83,8 @@ def launch(wanted: Launch) -> None:
                 signals.hold,
                 _ask if effective.approve else None,
             )
+        for failed in (view.failed for view in subscribers if isinstance(view, JsonLines)):
+            _check_written(failed, state)
         if wanted.output is not Output.JSONL:
             if effective.dry_run:
                 _show_proposal(state, redactor(hidden))
@@ -189,6 +196,17 @@ def _lines(
         colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
         colour = colour and os.environ.get("TERM") != "dumb"
         yield (PlainLines(sys.stderr, wanted.verbose, colour),), ()
+
+
+def _check_written(failed: OSError | None, state: RunState) -> None:
+    """Raises UsageError: somebody who reads the lines would take half of them for all."""
+    if failed is None:
+        return
+    sys.stdout = None  # or Python complains once more at exit
+    raise UsageError(
+        f"standard output could not be written to the end: {failed.strerror}",
+        hint=f"All lines: tiny-backspace show {state.run_id} --json",
+    )
 
 
 def _say_result(state: RunState) -> None:

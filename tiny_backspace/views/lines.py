@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TextIO, TypeAlias, assert_never
 
 from tiny_backspace.events import (
@@ -37,11 +37,11 @@ from tiny_backspace.events import (
     Warned,
     WorkSaved,
 )
-from tiny_backspace.redact import clean_line
+from tiny_backspace.redact import clean, clean_line
 from tiny_backspace.views.figures import changes, count, counted, money, size, title, took
 
 _LONGEST = 2000  # characters of one field on a line; the history has it whole
-_TAIL = 300  # characters of a failed verification's output
+_TAIL, _TAIL_LINES = 4000, 12  # characters and lines of a failed verification's output
 _LABEL = 7
 _GONE = (errno.EPIPE, errno.EIO)  # nobody reads the pipe any more; the terminal was closed
 _COLOURS = {"WARNING": "33", "ERROR": "31", "done": "32", "edit": "36", "saved": "36", "think": "2"}
@@ -56,18 +56,30 @@ def json_line(record: Record) -> str:
 def plain_line(record: Record, verbose: bool) -> str | None:
     """`HH:MM:SS  label  text` in the record's own time zone (UTC); None if only `verbose` shows it."""
     line = _line(record, verbose)
-    return None if line is None else f"{record.at:%H:%M:%S}  {line[0]:<{_LABEL}}  {_text(line[1])}"
+    if line is None:
+        return None
+    head = f"{record.at:%H:%M:%S}  {line[0]:<{_LABEL}}  {_text(line[1])}"
+    return "\n".join((head, *_below(record)))
 
 
 class JsonLines:
-    """Writes every record as a line, at once. When nobody reads any more it stops, quietly and for good."""
+    """Writes every record as a line, at once. When nobody reads any more it stops, quietly and for good.
+
+    `failed` is why a line could not be written, where it was anything else.
+    """
 
     def __init__(self, stream: TextIO) -> None:
+        self.failed: OSError | None = None
         self._stream = stream
         self._over = False
 
     def __call__(self, record: Record) -> None:
-        self._over = self._over or not written(self._stream, json_line(record))
+        """Raises OSError: the disk is full, or the like."""
+        try:
+            self._over = self._over or not written(self._stream, json_line(record))
+        except OSError as error:
+            self.failed = error
+            raise
 
 
 class PlainLines:
@@ -86,10 +98,20 @@ class PlainLines:
         label, parts = f"{line[0]:<{_LABEL}}", line[1]
         if self._colour and line[0] in _COLOURS:
             label = f"\x1b[{_COLOURS[line[0]]}m{label}\x1b[0m"
-        text = f"{record.at:%H:%M:%S}  {label}  {_text(parts)}"
+        text = "\n".join((f"{record.at:%H:%M:%S}  {label}  {_text(parts)}", *_below(record)))
         encoding = getattr(self._stream, "encoding", None) or "utf-8"
         text = text.encode(encoding, "replace").decode(encoding)
         self._over = not written(self._stream, text)
+
+
+def _below(record: Record) -> Iterator[str]:
+    """The end of what a failed verification said: a line is where its lines are."""
+    match record.event:
+        case Verified(ok=False, on="change", output=output):
+            for line in output.strip()[-_TAIL:].splitlines()[-_TAIL_LINES:]:
+                yield f"{'':10}│ {clean(line)}".rstrip()
+        case _:
+            return
 
 
 def written(stream: TextIO, line: str) -> bool:
@@ -218,8 +240,7 @@ def _checked(event: Verified | SyntaxChecked) -> _Line:
                 before = f"before the change {result}"
                 return "verify", (event.command, before, took(event.duration_ms))
             spent = f"{took(event.duration_ms)}, attempt {event.attempt}"
-            said = "" if event.ok else event.output.strip()[-_TAIL:]
-            return "verify", (event.command, result, spent, said)
+            return "verify", (event.command, result, spent)
         case SyntaxChecked():
             return "syntax", (
                 f"{counted(event.files, 'file')} -> {'ok' if event.ok else 'FAILED'}",
