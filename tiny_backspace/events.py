@@ -55,8 +55,8 @@ ThoughtStep: TypeAlias = Literal[
     "provider_fallback",
 ]
 
-SandboxUse: TypeAlias = Literal["agent", "base", "change"]
-"""The agent works in it; or the base, or the change, is verified in it."""
+SandboxUse: TypeAlias = Literal["agent", "base", "change", "setup"]
+"""The agent works in it; or the base, or the change, is verified in it; or the user's setup runs there."""
 
 
 class _Event(BaseModel):
@@ -196,6 +196,29 @@ class ContextFolded(_Event):
     messages_after: int
     tokens_before: int
     tokens_after: int
+
+
+class Egress(_Event):
+    """A setup spoke to a host, which is told once, or was kept from it, which is told each time.
+
+    `failed`: it was allowed, and could not be reached. `host` is as it was asked for.
+    """
+
+    type: Literal["egress"] = "egress"
+    host: str
+    port: int
+    decision: Literal["allowed", "denied", "failed"]
+    reason: str = ""
+
+
+class SetupFinished(_Event):
+    """What is installed for the agent: made now, or `cached` from an earlier run. `size` in bytes."""
+
+    type: Literal["setup"] = "setup"
+    cached: bool
+    volume: str
+    size: int
+    duration_ms: float
 
 
 class ToolCalled(_Event):
@@ -381,6 +404,8 @@ Known: TypeAlias = (
     | ProviderReplaced
     | CacheHit
     | ContextFolded
+    | Egress
+    | SetupFinished
     | ToolCalled
     | ToolFinished
     | FileEdited

@@ -35,10 +35,16 @@ def seconds(value: object) -> object:
     return float(number) * {"": 1, "s": 1, "m": 60, "h": 3600}[unit.lower()]
 
 
+def _commands(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 def _names(value: object) -> object:
     return [n.strip() for n in value.split(",") if n.strip()] if isinstance(value, str) else value
 
 
 Size: TypeAlias = Annotated[int, BeforeValidator(size), Field(gt=0)]
 Seconds: TypeAlias = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+Commands: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_commands)]
+"""Shell commands; a text is one, whatever commas it has."""
 Names: TypeAlias = Annotated[tuple[str, ...], BeforeValidator(_names)]

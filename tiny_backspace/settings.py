@@ -27,8 +27,9 @@ from pydantic import (
 from tiny_backspace import entries
 from tiny_backspace.entries import Entry
 from tiny_backspace.errors import UsageError
-from tiny_backspace.quantities import Names, Seconds, Size
+from tiny_backspace.quantities import Commands, Names, Seconds, Size
 from tiny_backspace.redact import clean_line
+from tiny_backspace.thresholds import AlertSettings
 
 PREFIX = "TINY_BACKSPACE_"
 GITHUB = "https://github.com"
@@ -104,6 +105,13 @@ class Settings(BaseModel):
     verify_attempts: int = Field(2, ge=1, le=10)
     verify_timeout: Seconds = Field(600, le=7200)
     verify_base: bool = True
+    setup: Commands = ()
+    setup_file: str | None = None
+    setup_registry: Names = ("python", "node", "debian")
+    setup_host: Names = ()
+    setup_timeout: Seconds = Field(600, le=7200)
+    setup_disk: Size = 2 << 30
+    setup_cache: Size = 10 << 30
     max_files: int = Field(100, ge=1)
     max_lines: int = Field(10_000, ge=1)
     max_file_size: Size = 5 << 20
@@ -128,6 +136,7 @@ class Settings(BaseModel):
     co_author: str | None = Field(None, pattern=r"^[^<>\x00-\x1f]+ <[^<>\s@]+@[^<>\s@]+>$")
 
     docker_host: str | None = None
+    alerts: AlertSettings = AlertSettings()
 
     @field_validator("branch")
     @classmethod
@@ -296,7 +305,7 @@ def secrets(environment: Mapping[str, str], settings: Settings) -> tuple[str, ..
 
 def _from_environment(environment: Mapping[str, str], origin: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
-    for field in Settings.model_fields.keys() - {"providers", "github"}:
+    for field in Settings.model_fields.keys() - {"providers", "github", "alerts"}:
         for name in (_USUAL_NAMES.get(field), PREFIX + field.upper()):
             if name and environment.get(name):
                 found[field] = (environment[name], f"{name} in {origin}")
@@ -311,9 +320,13 @@ def _from_file(config: Path) -> dict[str, tuple[Any, str]]:
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the settings file {config} cannot be read: {error}") from error
     try:
-        return {k: (v, f"{k} in {config}") for k, v in tomllib.loads(text).items()}
+        found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the settings file {config} is not TOML: {error}") from error
+    if isinstance(table := found.get("setup"), dict):  # [setup] is another way to write these
+        del found["setup"]
+        found |= {"setup" if k == "commands" else f"setup_{k}": v for k, v in table.items()}
+    return {k: (v, f"{k} in {config}") for k, v in found.items()}
 
 
 def _env_file(path: Path) -> dict[str, str]:

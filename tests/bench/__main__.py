@@ -17,6 +17,7 @@ from tests.bench import (
     bringing,
     calls,
     events,
+    history,
     live,
     memory,
     monitoring,
@@ -39,6 +40,7 @@ _TOPICS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "memory": memory.rows,
     "live": live.rows,
     "monitor": monitoring.rows,
+    "history": history.rows,
     "calls": calls.rows,
     "events": events.rows,
 }

@@ -88,7 +88,8 @@ class _Bare:
         tree = self._place.run(*self._git, "rev-parse", f"{self._branch}^{{tree}}")
         commit = self._place.run(*self._git, "commit-tree", tree, "-p", self._branch, "-m", name)
         self._place.run(*self._git, "push", "-q", "origin", f"{commit}:refs/heads/{name}")
-        with httpx2.Client(headers=self._headers) as client:
+        # as our program has it: a variable that names a file of all certificates costs 20 ms
+        with httpx2.Client(headers=self._headers, trust_env=False) as client:
             client.get(self._api).raise_for_status()
             wanted = {"title": name, "head": name, "base": self._branch}
             client.post(f"{self._api}/pulls", json=wanted).raise_for_status()

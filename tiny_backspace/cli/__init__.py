@@ -13,6 +13,7 @@ from tiny_backspace.cli import (
     config,
     demo,
     doctor,
+    health,
     history,
     image,
     logs,
@@ -48,6 +49,7 @@ resume.register(app)
 history.register(app)
 logs.register(app)
 monitor.register(app)
+health.register(app)
 image.register(app)
 config.register(app)
 clean.register(app)

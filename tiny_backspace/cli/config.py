@@ -130,6 +130,8 @@ def _shown(settings: Settings) -> dict[str, Any]:
                 }
                 if entry.key_variable:
                     flat[f"providers.{provider}.key"] = "(set)" if entry.key else None
+        elif name == "alerts":
+            flat |= {f"alerts.{k}": v for k, v in value.model_dump().items()}
         else:
-            flat[name] = value.model_dump() if hasattr(value, "model_dump") else value
+            flat[name] = value
     return flat

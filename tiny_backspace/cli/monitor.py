@@ -9,7 +9,7 @@ import termios
 import tty
 from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 Pressed: TypeAlias = Callable[[float], list[str]]
 
+_DAY, _HEALTH_EVERY = timedelta(days=1), 60.0  # seconds
 _EVERY = 0.5  # seconds between two looks
 _ROWS = 24  # of what is printed once
 _KEYS = {b"\x1b[A": "up", b"k": "up", b"\x1b[B": "down", b"j": "down", b"\r": "open", b"\n": "open",
@@ -55,7 +56,7 @@ def monitor(
 
     state = state_dir(os.environ)
     watching = Watching(state / "history.db", lambda run: is_live(state, run))
-    screen = Screen(watching)
+    screen = Screen(watching, state)
     try:
         if once or not (sys.stdin.isatty() and sys.stdout.isatty()):
             if not once:
@@ -71,7 +72,7 @@ def monitor(
 class Screen:
     """What is shown, and what a key does to it."""
 
-    def __init__(self, watching: Watching) -> None:
+    def __init__(self, watching: Watching, state: Path) -> None:
         from tiny_backspace.monitor.watching import Overview
 
         self._watching = watching
@@ -80,7 +81,9 @@ class Screen:
         self._chosen = 0
         self._open: str | None = None  # the run whose own view is on the screen
         self._notice = ""
+        self._state = state
         self._health: Health | None = None
+        self._healthy_until = 0.0
 
     def look(self) -> None:
         from tiny_backspace.telemetry.database import HistoryError
@@ -88,6 +91,9 @@ class Screen:
         try:
             self._overview = self._watching.look(datetime.now(UTC))
             self._notice = ""
+            if monotonic() >= self._healthy_until:
+                self._health = _verdict(self._state)
+                self._healthy_until = monotonic() + _HEALTH_EVERY
         except HistoryError as error:
             self._notice = str(error)
         self._chosen = max(0, min(self._chosen, len(self._overview.active) - 1))
@@ -108,8 +114,6 @@ class Screen:
         return True
 
     def rows(self, width: int, height: int) -> list[Text]:
-        from datetime import timedelta
-
         from tiny_backspace.monitor.dashboard import Seen, dashboard
         from tiny_backspace.views.live import frame
         from tiny_backspace.views.panels import Scene
@@ -121,6 +125,14 @@ class Screen:
         up = timedelta(seconds=monotonic() - self._begun)
         seen = Seen(self._overview, up, _own_memory(), self._health, self._chosen, self._notice)
         return dashboard(seen, width, height)
+
+
+def _verdict(state: Path) -> Health:
+    """Of the last day. Raises HistoryError."""
+    from tiny_backspace.health import facts, rules
+
+    now = datetime.now(UTC)
+    return rules.judge(facts.measure(state, now - _DAY, now, lambda run: is_live(state, run)))
 
 
 def _own_memory() -> int | None:

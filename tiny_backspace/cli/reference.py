@@ -14,6 +14,7 @@ from tiny_backspace.settings import PREFIX, Settings
 
 # What has no option on the command line.
 _MORE = {
+    "alerts": "Table [alerts]: error_rate, cost_per_day, provider_success, health_below, every, command, url (docs/health.md).",
     "author_name": "Who the commits are by.",
     "author_email": "And their address.",
     "base_image": "What our image is built on, where it is not Debian's or the one that make-base.sh made.",
@@ -21,6 +22,7 @@ _MORE = {
     "docker_host": "The engine's socket: unix://…; DOCKER_HOST without it, or the docker command's context.",
     "github": "url and api_url of an Enterprise Server.",
     "mirror_limit": "Room for fetched repositories in the cache.",
+    "setup_cache": "Room for what setups have installed, of all repositories together.",
     "providers": "Tables [providers.NAME]: dialect, base_url, model, key_variable, prices and more (docs/providers.md).",
 }
 _INTRODUCTION = """\
@@ -33,7 +35,7 @@ from. Nothing is read from the repository or the current folder, and a `.env` fi
 Sizes are written as `512m` or `4g`, times as `90s` or `30m`, lists in variables with commas. Keys and tokens stand in no file: `ANTHROPIC_API_KEY`,
 `OPENAI_API_KEY`, `GITHUB_TOKEN` (or `GH_TOKEN`, `GITHUB_PAT`), each also with `TINY_BACKSPACE_` before it.
 """
-_TABLES = frozenset(("providers", "github"))
+_TABLES = frozenset(("providers", "github", "alerts"))
 
 
 @dataclass(frozen=True, slots=True)

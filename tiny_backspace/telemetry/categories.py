@@ -12,6 +12,7 @@ from tiny_backspace.events import (
     AgentThought,
     CacheHit,
     ContextFolded,
+    Egress,
     Event,
     HostCommand,
     ModelTurn,
@@ -75,7 +76,13 @@ def level(event: Event) -> Level:
             | PolicyDecided(decision="refuse")
         ):
             return "error"
-        case Warned() | Retry() | ProviderReplaced() | SyntaxChecked(ok=False):
+        case (
+            Warned()
+            | Retry()
+            | ProviderReplaced()
+            | SyntaxChecked(ok=False)
+            | Egress(decision="denied" | "failed")
+        ):
             return "warning"
         case PolicyDecided(decision="flag"):
             return "warning"

@@ -50,6 +50,17 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
     ),
+    (
+        "ALTER TABLE runs ADD COLUMN error TEXT",
+        """
+        CREATE TABLE timings (
+            run_id TEXT NOT NULL, at TEXT NOT NULL, operation TEXT NOT NULL,
+            duration_ms REAL NOT NULL, ok INTEGER NOT NULL
+        )
+        """,
+        "CREATE INDEX timings_by_time ON timings (at)",
+        "CREATE INDEX timings_by_run ON timings (run_id)",
+    ),
 )
 """The statements from each version to the next; never changed, only added to. `user_version` counts them."""
 

@@ -26,7 +26,7 @@ from tiny_backspace.telemetry.database import (
     transaction,
     translated,
 )
-from tiny_backspace.telemetry.upkeep import change, first, utc_text
+from tiny_backspace.telemetry.upkeep import change, first, timing, utc_text
 
 Status: TypeAlias = Literal["running", "succeeded", "failed", "crashed"]
 IsLive: TypeAlias = Callable[[str], bool]
@@ -117,7 +117,8 @@ class History:
             ),
         )
         row = None if record.run_id in self._known else first(record)
-        statements = [each for each in (row, stored, change(record)) if each is not None]
+        told = (row, stored, change(record), timing(record))
+        statements = [each for each in told if each is not None]
         with self._lock, translated(self.path):
             db = self._writable()
             if len(statements) == 1:

@@ -9,6 +9,7 @@ from tiny_backspace.events import (
     AgentThought,
     CacheHit,
     ContextFolded,
+    Egress,
     FileEdited,
     GitOperation,
     HostCommand,
@@ -24,6 +25,7 @@ from tiny_backspace.events import (
     RunStarted,
     RunSucceeded,
     SandboxAttested,
+    SetupFinished,
     StepStarted,
     SyntaxChecked,
     Timed,
@@ -89,7 +91,7 @@ def change(record: Record) -> Change | None:  # noqa: PLR0911 - one for each kin
             return _closing(record, e)
         case (
             SandboxAttested() | RepositoryAnalysed() | AgentThought() | Retry() | CacheHit()
-            | ContextFolded() | ToolCalled() | ToolFinished() | FileEdited() | Verified()
+            | ContextFolded() | Egress() | SetupFinished() | ToolCalled() | ToolFinished() | FileEdited() | Verified()
             | SyntaxChecked() | PolicyDecided() | GitOperation() | PullRequestCreation() | HostCommand() | Resources() | Timed()
             | Warned() | Unknown()
         ):  # fmt: skip
@@ -98,13 +100,35 @@ def change(record: Record) -> Change | None:  # noqa: PLR0911 - one for each kin
             assert_never(record.event)
 
 
+def timing(record: Record) -> Change | None:
+    """What took how long, for `health`; a provider that failed took none."""
+    match record.event:
+        case Timed() as e:
+            told = (e.operation, e.duration_ms, e.ok)
+        case ModelTurn() as e:
+            told = (f"model {e.provider}", e.duration_ms, True)
+        case ToolFinished() as e:  # one that fails is the agent's, and no failure of ours
+            told = (f"tool {e.tool}", e.duration_ms, True)
+        case Retry() as e:
+            told = (f"model {e.provider}", 0.0, False)
+        case ProviderReplaced() as e:
+            told = (f"model {e.failed}", 0.0, False)
+        case _:
+            return None
+    operation, duration, ok = told
+    return (
+        "INSERT INTO timings VALUES (?, ?, ?, ?, ?)",
+        (record.run_id, utc_text(record.at), operation, duration, int(ok)),
+    )
+
+
 def _closing(record: Record, e: RunSucceeded | RunFailed) -> Change:
     """The totals of the closing event replace what was added up; where the work is adds to what is known."""
     return (
         """
         UPDATE runs SET status = ?, ended_at = ?, exit_code = ?, pr_url = COALESCE(?, pr_url),
         branch = COALESCE(?, branch), patch = COALESCE(?, patch), provider = COALESCE(?, provider),
-        cost_usd = ?, input_tokens = ?, output_tokens = ?, duration_ms = ?, files_changed = ?
+        cost_usd = ?, input_tokens = ?, output_tokens = ?, duration_ms = ?, files_changed = ?, error = ?
         WHERE run_id = ?
         """,
         (
@@ -120,6 +144,7 @@ def _closing(record: Record, e: RunSucceeded | RunFailed) -> Change:
             e.output_tokens,
             e.duration_ms,
             e.files_changed,
+            e.error if isinstance(e, RunFailed) else None,
             record.run_id,
         ),
     )

@@ -12,6 +12,7 @@ from tiny_backspace.events import (
     AgentThought,
     CacheHit,
     ContextFolded,
+    Egress,
     FileEdited,
     GitOperation,
     HostCommand,
@@ -27,6 +28,7 @@ from tiny_backspace.events import (
     RunStarted,
     RunSucceeded,
     SandboxAttested,
+    SetupFinished,
     StepStarted,
     SyntaxChecked,
     Timed,
@@ -165,6 +167,8 @@ def _line(record: Record, verbose: bool) -> _Line | None:  # noqa: PLR0911 - one
             return _change(event)
         case Verified() | SyntaxChecked():
             return _checked(event)
+        case Egress() | SetupFinished():
+            return _setup(event, verbose)
         case WorkSaved() | Warned() | Unknown():
             return _rest(event)
         case _:
@@ -269,6 +273,19 @@ def _change(event: FileEdited | PolicyDecided | GitOperation | PullRequestCreati
             assert_never(event)
 
 
+def _setup(event: Egress | SetupFinished, verbose: bool) -> _Line | None:
+    match event:
+        case Egress(decision="allowed"):
+            return ("egress", (f"{event.host}:{event.port}", "allowed")) if verbose else None
+        case Egress():
+            return "WARNING", (f"setup: {event.host}:{event.port} {event.decision}", event.reason)
+        case SetupFinished():
+            how = "from the cache" if event.cached else "installed"
+            return "setup", (how, size(event.size), took(event.duration_ms))
+        case _:
+            assert_never(event)
+
+
 def _rest(event: WorkSaved | Warned | Unknown) -> _Line:
     match event:
         case WorkSaved():
@@ -297,7 +314,9 @@ def _detail(
         case SandboxAttested():
             facts = f"uid {event.uid}, capabilities {event.capabilities or '?'}"
             network = f"interfaces {', '.join(event.interfaces) or 'none'}"
-            use = "" if event.use == "agent" else f"to verify the {event.use}"
+            use = {"agent": "", "setup": "for the setup"}.get(
+                event.use, f"to verify the {event.use}"
+            )
             return "sandbox", (event.container, use, facts, network, *event.problems)
         case ToolFinished():
             code = "" if event.exit_code is None else f"exit {event.exit_code}, "

@@ -11,6 +11,7 @@ from tiny_backspace.events import (
     AgentThought,
     CacheHit,
     ContextFolded,
+    Egress,
     FileEdited,
     GitOperation,
     HostCommand,
@@ -26,6 +27,7 @@ from tiny_backspace.events import (
     RunStarted,
     RunSucceeded,
     SandboxAttested,
+    SetupFinished,
     Step,
     StepStarted,
     SyntaxChecked,
@@ -141,7 +143,16 @@ def advance(state: RunState, record: Record) -> RunState:
             return _change(state, event)
         case GitOperation() | PullRequestCreation():
             return replace(state, git=_kept(state.git, event))
-        case SandboxAttested() | HostCommand() | Resources() | Timed() | Warned() | Unknown():
+        case (
+            SandboxAttested()
+            | Egress()
+            | SetupFinished()
+            | HostCommand()
+            | Resources()
+            | Timed()
+            | Warned()
+            | Unknown()
+        ):
             return _machine(state, event)
         case _:
             assert_never(event)
@@ -272,7 +283,15 @@ def _change(
 
 
 def _machine(
-    state: RunState, event: SandboxAttested | HostCommand | Resources | Timed | Warned | Unknown
+    state: RunState,
+    event: SandboxAttested
+    | Egress
+    | SetupFinished
+    | HostCommand
+    | Resources
+    | Timed
+    | Warned
+    | Unknown,
 ) -> RunState:
     match event:
         case SandboxAttested():
@@ -281,14 +300,20 @@ def _machine(
             return replace(state, host_commands=state.host_commands + 1)
         case Resources():
             return replace(state, resources=_newest(state.resources, event))
-        case Timed():
+        case Timed() | SetupFinished() | Egress(decision="allowed"):
             return state
-        case Warned(message=message):
-            return replace(state, warnings=_kept(state.warnings, message[:LONGEST]))
+        case Warned() | Egress():
+            return replace(state, warnings=_kept(state.warnings, _warning(event)[:LONGEST]))
         case Unknown():
             return replace(state, unknown=state.unknown + 1)
         case _:
             assert_never(event)
+
+
+def _warning(event: Warned | Egress) -> str:
+    if isinstance(event, Warned):
+        return event.message
+    return f"setup: {event.host}:{event.port} {event.decision}: {event.reason}"
 
 
 def _newest(before: Resources | None, now: Resources) -> Resources:
