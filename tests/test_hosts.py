@@ -17,10 +17,13 @@ from tests.servers.github_state import CLASSIC, Repo
 from tiny_backspace.destinations import Destination, DryRun, PatchFile, UsersRepository
 from tiny_backspace.errors import ForgeDenied, RepoError, TinyBackspaceError, UsageError
 from tiny_backspace.events import Event, ThoughtDelta, Warned
-from tiny_backspace.hosts import Host, credential, with_gh_token
+from tiny_backspace.forges.interface import PullRequest
+from tiny_backspace.forges.login import with_gh_token
+from tiny_backspace.hosts import Host, credential
 from tiny_backspace.publishing import OnForge
 from tiny_backspace.repo.origin import LocalRepository
 from tiny_backspace.repo.source import Remote, parse
+from tiny_backspace.revising import OnPullRequest
 from tiny_backspace.settings import GitHubSettings, Settings
 
 WEB = "http://127.0.0.1:7"  # nobody is asked there
@@ -116,6 +119,31 @@ def test_where_it_goes(
     assert decided(place, of, publish, token=False) == without
     instead = publish is None and of != "local"  # a patch that nobody asked for
     assert (loud, len(place.warnings) - loud) == (instead and of == ELSEWHERE, instead)
+
+
+@pytest.mark.parametrize("length", [50, 51])
+def test_a_label_that_github_would_not_take_is_known_before(place: Place, length: int) -> None:
+    host = place.host()
+    host.settings = host.settings.model_copy(update={"label": ("ä" * length,)})
+
+    if length > 50:
+        with pytest.raises(UsageError, match=r"the label 'ä+' has 51 characters") as raised:
+            host.destination(place.origin("owner/project"))
+        assert "50" in str(raised.value.hint)
+    else:
+        assert kind(host.destination(place.origin("owner/project"))) == "PR at owner/project"
+
+
+def test_the_branch_of_a_pull_request_from_a_fork_is_in_the_fork(place: Place) -> None:
+    host = place.host()
+    for head, from_fork in (("owner/project", False), ("ann/project", True)):
+        host.revises = PullRequest(
+            7, f"{WEB}/owner/project/pull/7", head="x", head_repository=head, from_fork=from_fork
+        )
+        found = host.destination(place.origin("owner/project"))
+
+        assert isinstance(found, OnPullRequest)
+        assert found.remote.url == f"{WEB}/{head}.git"
 
 
 def test_a_dry_run_is_of_the_very_same(place: Place) -> None:
@@ -258,6 +286,22 @@ def test_a_program_that_hangs_is_ended(tmp_path: Path) -> None:
     assert found == Settings()
     assert ran is not None
     assert ran.exit_code == -1
+
+
+def test_a_program_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
+    """A `gh` may be a script around another one. What it started has a pipe open until it is ended."""
+    started = tmp_path / "started"
+    os.mkfifo(started)
+    reader = os.open(started, os.O_RDONLY | os.O_NONBLOCK)
+    environment = logged_in(tmp_path, f"sleep 100 >{started} & echo $! >&2; wait")
+
+    found, _ = with_gh_token(Settings(), environment, seconds=0.5)
+
+    assert found == Settings()
+    assert len(calls(tmp_path)) == 1
+    os.set_blocking(reader, True)
+    assert os.read(reader, 1) == b""  # nobody has it open any more
+    os.close(reader)
 
 
 def test_it_is_not_asked_where_there_is_a_token_and_may_be_missing_or_broken(

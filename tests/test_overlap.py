@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import _thread
+import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from types import FrameType
 
 import pytest
 
@@ -109,4 +112,25 @@ def test_who_leaves_before_it_is_open_does_not_wait_for_long_and_it_is_closed_al
     assert door.history == ["opening"]
     door.leave.set()
     assert door.closed.wait(PATIENCE)
+    assert door.history == ["opening", "open", "closed"]
+
+
+def _interrupt_once_a_thread_was_started(_: FrameType, event: str, called: object) -> None:
+    """What a signal's handler does that comes in the middle of `Thread.start`."""
+    if event == "c_return" and called is _thread.start_new_thread:
+        sys.setprofile(None)
+        raise KeyboardInterrupt
+
+
+def test_a_signal_that_keeps_the_block_from_beginning_leaves_nothing_open() -> None:
+    door = Door()
+    door.leave.set()
+    opening = opened_early(door.open(), "door")
+    before = sys.getprofile()
+    sys.setprofile(_interrupt_once_a_thread_was_started)
+    try:
+        with pytest.raises(KeyboardInterrupt), opening:
+            door.history.append("not this")
+    finally:
+        sys.setprofile(before)
     assert door.history == ["opening", "open", "closed"]

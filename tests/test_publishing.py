@@ -13,12 +13,12 @@ import pytest
 from tests.program import git
 from tests.repo.hostgit import opened
 from tests.repo.served import Served, change, served
-from tests.servers.git_faults import Decide, Fault, no_fault
+from tests.servers.git_faults import Decide, no_fault
 from tiny_backspace.destinations import DryRun, Offer
 from tiny_backspace.errors import ForgeDenied, ForgeError, UsageError
 from tiny_backspace.events import PullRequestCreation, WorkSaved
 from tiny_backspace.forges.interface import Forge, Proposal, PullRequest, Repository
-from tiny_backspace.publishing import OnForge, OnPullRequest, Wanted, _base_branch
+from tiny_backspace.publishing import OnForge, Wanted, _base_branch
 from tiny_backspace.repo.mirror import Base
 from tiny_backspace.repo.origin import local_base
 from tiny_backspace.repo.quarantine import Quarantine
@@ -33,6 +33,7 @@ class FakeForge:
 
     refusal: ForgeError | None = None
     opened: list[Proposal] = field(default_factory=list)
+    updated: list[tuple[str, str]] = field(default_factory=list)
 
     def repository(self) -> Repository:
         return HERE
@@ -45,6 +46,9 @@ class FakeForge:
             raise self.refusal
         self.opened.append(proposal)
         return PullRequest(len(self.opened), f"http://forge/o/n/pull/{len(self.opened)}")
+
+    def update_fork(self, branch: str, commit: str) -> None:
+        self.updated.append((branch, commit))
 
 
 def remote(place: Served) -> Remote:
@@ -201,7 +205,7 @@ def test_a_pull_request_that_fails_leaves_the_branch_its_words_and_one_command(
         "gh", "pr", "create", f"--repo={host}/o/n", "--base=main", "--head=tb/x",
         "--title=It's done", f"--body-file={text}", "--draft",
     ]  # fmt: skip
-    assert text.read_text().endswith("## What and why\n")
+    assert text.read_text() == "## What and why\n"  # the title is in the command
     assert (ours.saved["branch"], "pr_url" in ours.saved) == ("tb/x", False)
 
 
@@ -209,6 +213,7 @@ def test_a_pull_request_that_fails_leaves_the_branch_its_words_and_one_command(
     ("repository", "error", "said"),
     [
         (replace(HERE, archived=True), ForgeError, "o/n is archived"),
+        (replace(HERE, disabled=True), ForgeError, "o/n is disabled"),
         (replace(HERE, empty=True), ForgeError, "no commit yet"),
         (replace(HERE, may_push=False), ForgeDenied, "may not push to o/n"),
     ],
@@ -278,54 +283,43 @@ def test_a_clones_base_has_to_be_there_already(tmp_path: Path) -> None:
     assert "git push origin main" in str(raised.value.hint)
 
 
-@contextmanager
-def revised(folder: Path, fault: Decide = no_fault) -> Generator[tuple[Job, OnPullRequest]]:
-    """A run that starts from the branch `feature` of a pull request."""
-    with served(folder, fault=fault) as place:
-        git(place.bare, "branch", "feature", "main")
-        with place.caged(place.git()) as cage:
-            patch = folder / "change.patch"
-            made = Job(place, cage, "feature", "x", "y", False, (), patch)
-            theirs = PullRequest(7, "http://forge/o/n/pull/7", head="feature")
-            yield made, OnPullRequest(remote(place), place.git(), theirs)
+def test_what_was_asked_already_is_not_asked_again(tmp_path: Path) -> None:
+    with served(tmp_path) as place:
+        found = replace(
+            on(place, FakeForge()), there=lambda: {"main": place.head, "tb/x": place.head}
+        )
+
+        with pytest.raises(UsageError, match="a branch tb/x already"):
+            found.check(Base(place.head, "main"), "tb/x")
+
+        assert place.server.asked == []
 
 
-def test_a_pull_request_that_is_there_gets_one_more_commit(tmp_path: Path) -> None:
-    with revised(tmp_path) as (ours, destination):
-        destination.check(ours.cage.base, "feature")
+@pytest.mark.parametrize("branch", ["main", "release"])
+def test_a_fork_gets_the_base_before_anything_is_pushed_to_it(tmp_path: Path, branch: str) -> None:
+    """The branches of the repository that it goes to decide, whatever the fork has."""
+    forge = FakeForge()
+    with served(tmp_path) as place:
+        git(place.bare, "branch", "release", "main~1")
+        git(
+            place.work,
+            "clone",
+            "-q",
+            "--bare",
+            str(place.bare),
+            str(place.bare.parent / "mine.git"),
+        )
+        mine = place.bare.parent / "mine.git"
+        git(mine, "branch", "-D", "release")
+        git(mine, "branch", "tb/x", "main")
+        fork = parse(f"{place.server.url}/o/mine")
+        assert isinstance(fork, Remote)
+        tip = place.branches[branch]
+        found = replace(on(place, forge, replace(HERE, may_push=False)), fork=fork)
 
-        destination.take(ours.offer, ours.place.events.append)
+        with pytest.raises(UsageError, match=r"o/mine\.git has a branch tb/x already"):
+            found.check(Base(tip, branch), "tb/x")
+        assert forge.updated == []
+        found.check(Base(tip, branch), "tb/y")
 
-        assert ours.place.branches["feature"] == ours.saved["commit"]
-        assert sorted(ours.place.branches) == ["feature", "main"]
-    assert git(ours.place.bare, "rev-list", "--count", "main..feature") == "1"
-    assert ours.saved["pr_url"] == "http://forge/o/n/pull/7"
-
-
-@pytest.mark.parametrize(
-    ("meanwhile", "said", "left"),
-    [
-        (("update-ref", "refs/heads/feature", "main~1"), "it is [0-9a-f]{40} now", ["feature", "main"]),
-        (("branch", "-D", "feature"), "it is gone now", ["main"]),
-    ],
-    ids=["moved", "deleted"],
-)  # fmt: skip
-def test_what_somebody_did_to_the_branch_meanwhile_stays(
-    tmp_path: Path, meanwhile: tuple[str, ...], said: str, left: list[str]
-) -> None:
-    bare = tmp_path / "served" / "o" / "n.git"
-
-    def somebody(method: str, path: str) -> Fault | None:
-        if method == "POST" and path.endswith("git-receive-pack"):  # after all was looked at
-            git(bare, *meanwhile)
-        return None
-
-    with revised(tmp_path, somebody) as (ours, destination):
-        destination.check(ours.cage.base, "feature")
-
-        with pytest.raises(ForgeError, match=f"somebody pushed to feature meanwhile: {said}"):
-            destination.take(ours.offer, ours.place.events.append)
-
-        assert sorted(ours.place.branches) == left
-        assert ours.saved.get("commit") not in ours.place.branches.values()
-    assert "branch" not in ours.saved
+    assert (forge.updated, found._base) == ([(branch, tip)], branch)

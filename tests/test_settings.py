@@ -236,6 +236,10 @@ def test_the_place_of_github_is_in_the_file_or_in_a_variable(tmp_path: Path) -> 
     assert (usual.url, usual.api) == ("https://github.com", "https://api.github.com")
     server = {"TINY_BACKSPACE_GITHUB_URL": "https://GHE.example.org"}
     assert load({}, server, NOWHERE).github.api == "https://ghe.example.org/api/v3"
+    same = {"TINY_BACKSPACE_GITHUB_URL": "https://github.com:443"}
+    assert load({}, same, NOWHERE).github.api == "https://api.github.com"
+    other = {"TINY_BACKSPACE_GITHUB_URL": "https://github.com:8443"}
+    assert load({}, other, NOWHERE).github.url == "https://github.com:8443"
     assert (there.url, there.api) == (
         "https://ghe.example.org",
         "https://ghe.example.org/api/v3",

@@ -102,6 +102,14 @@ def test_a_review_is_the_prompt_and_the_branch_the_base() -> None:
     assert (asked.base, asked.revises, asked.closes) == (OURS.head, OURS, None)
 
 
+def test_the_branch_of_a_fork_is_read_where_the_pull_request_is() -> None:
+    theirs = replace(OURS, head_repository="eve/r", from_fork=True)
+
+    asked = task(replace(REVISING, prompt="Say more"), PULL, Tracker(pull=theirs))
+
+    assert (asked.base, asked.revises) == ("refs/pull/34/head", theirs)
+
+
 def test_without_a_comment_and_a_prompt_there_is_nothing_to_revise() -> None:
     assert isinstance(from_page(REVISING, PULL, Tracker(), force=False), str)
     assert "Do it" in task(replace(REVISING, prompt="Do it"), PULL, Tracker()).prompt
@@ -113,7 +121,7 @@ def test_without_a_comment_and_a_prompt_there_is_nothing_to_revise() -> None:
     ("pull", "words"),
     [
         (replace(OURS, head="feature"), "was not made by this tool"),
-        (replace(OURS, head_repository="eve/r"), "is in another repository, eve/r"),
+        (replace(OURS, head_repository="", from_fork=True), "the fork that it was in was deleted"),
     ],
 )
 def test_only_branches_of_ours_are_touched(pull: PullRequest, words: str) -> None:

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from time import monotonic
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import urlsplit
-
-from pydantic import SecretStr
 
 from tiny_backspace.destinations import (
     Approved,
@@ -22,12 +18,15 @@ from tiny_backspace.destinations import (
     UsersRepository,
 )
 from tiny_backspace.errors import ForgeDenied, RepoError, UsageError
-from tiny_backspace.events import Emit, HostCommand, Warned
-from tiny_backspace.publishing import OnForge, OnPullRequest, Wanted, reaching
+from tiny_backspace.events import Emit, Warned
+from tiny_backspace.overlap import IMPORTING, opened_early
+from tiny_backspace.publishing import OnForge, Wanted, reaching
 from tiny_backspace.repo.environment import Credential
 from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.origin import LocalRepository
+from tiny_backspace.repo.remote import may_push
 from tiny_backspace.repo.source import Remote, page, parse
+from tiny_backspace.revising import OnPullRequest
 from tiny_backspace.settings import Settings
 from tiny_backspace.tasks import Asked, from_page
 
@@ -37,7 +36,7 @@ if TYPE_CHECKING:
 
 Ask: TypeAlias = Callable[[str, Path], bool]
 
-_SECONDS = 10
+_LABEL = 50  # characters of a label's name; GitHub says so when the pull request is open already
 _SSH = re.compile(r"ssh://git@([\w.-]+)/([\w./-]+)")
 _LOGIN = "Set GITHUB_TOKEN (it needs `contents` and `pull requests`, read and write), or log in with `gh auth login`."
 
@@ -50,30 +49,6 @@ def is_on(settings: Settings, remote: Remote) -> bool:
 def credential(settings: Settings) -> Credential | None:
     token = settings.github.token
     return None if token is None else Credential(f"{settings.github.url}/", token)
-
-
-def with_gh_token(
-    settings: Settings, environment: Mapping[str, str], seconds: float = _SECONDS
-) -> tuple[Settings, HostCommand | None]:
-    """The settings with the token that GitHub's own program keeps, where there is none yet."""
-    program = shutil.which("gh", path=environment.get("PATH", ""))
-    if settings.github.token is not None or program is None:
-        return settings, None
-    argv = ("gh", "auth", "token", "--hostname", str(urlsplit(settings.github.url).hostname))
-    start = monotonic()
-    try:
-        done = subprocess.run(
-            [program, *argv[1:]], env=dict(environment), stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=seconds, check=False,
-        )  # fmt: skip
-        code, token = done.returncode, done.stdout.decode(errors="replace").strip()
-    except (OSError, subprocess.TimeoutExpired):
-        code, token = -1, ""
-    ran = HostCommand(argv=argv, exit_code=code, duration_ms=round((monotonic() - start) * 1000, 3))
-    if code or not token:
-        return settings, ran
-    github = settings.github.model_copy(update={"token": SecretStr(token)})
-    return settings.model_copy(update={"github": github}), ran
 
 
 class Host:
@@ -107,8 +82,11 @@ class Host:
         if github.token is None or not is_on(self.settings, remote):
             return None
         if remote not in self._forges:
-            from tiny_backspace.forges.github import GitHub
+            with IMPORTING:
+                from tiny_backspace.forges.github import GitHub
+                from tiny_backspace.forges.github_transport import load
 
+                load()
             self._forges[remote] = GitHub(
                 remote.owner, remote.name, github.token, github.api, self.emit
             )
@@ -139,9 +117,7 @@ class Host:
                 message=f"{remote.owner}/{remote.name} is called {repository.full_name} now; that is where the change goes."
             )
         )
-        now = parse(f"{self.settings.github.url}/{repository.full_name}")
-        if not isinstance(now, Remote):
-            return remote
+        now = self._remote(repository.full_name)
         self._forges[now], self._repositories[now] = forge, repository
         return now
 
@@ -157,17 +133,16 @@ class Host:
         return found if self.ask is None else Approved(found, self.ask)
 
     def _destination(self, origin: LocalRepository | Remote) -> Destination:
-        import time; time.sleep(0.06)
         publish = self.settings.publish
         match origin:
             case LocalRepository():
                 if publish == "pr":
-                    return self._on_forge(self.located(_origin_of(origin)), origin)
+                    return self._on_forge(_origin_of(origin), origin)
                 return PatchFile() if publish == "patch" else UsersRepository(origin)
             case Remote():
                 why_not = self._why_not(origin)
                 if publish != "patch" and why_not is None:
-                    return self._on_forge(self.located(origin))
+                    return self._on_forge(origin)
                 if publish in {"pr", "branch"}:
                     raise self._impossible(origin)
                 if why_not and publish is None:
@@ -186,27 +161,54 @@ class Host:
             return f"{remote.host} is not {self.settings.github.url} (github.url in the settings)"
         return None if self.settings.github.token else "there is no GitHub token"
 
-    def _on_forge(self, remote: Remote, local: LocalRepository | None = None) -> Destination:
-        if self._why_not(remote) is not None:
-            raise self._impossible(remote)
-        wanted = Wanted(self.settings.reviewer, self.settings.assignee)
-        git, forge = reaching(self.git, remote), self.forge(remote)
+    def _on_forge(self, named: Remote, local: LocalRepository | None = None) -> Destination:
+        """Git is asked for the right to push while GitHub is asked what it is: neither answer needs the other."""
+        if self._why_not(named) is not None:
+            raise self._impossible(named)
         if self.revises is not None:
-            return OnPullRequest(remote, git, self.revises)
-        if forge is None or self.settings.publish == "branch":
-            return OnForge(remote, git, None, None, wanted, local)
+            return self._on_pull_request(self.located(named), self.revises)
+        git = reaching(self.git, named)
+        with ExitStack() as stack:
+            asking = stack.enter_context(opened_early(_branches(git, named), "for-push"))
+            remote = self.located(named)
+            found = self._offering(remote, git, local)
+            if found.place == named:
+                found.there = asking
+                stack.pop_all()  # it is waited for when it is needed
+        return found
+
+    def _offering(self, remote: Remote, git: Git, local: LocalRepository | None) -> OnForge:
+        settings, forge = self.settings, self.forge(remote)
+        if forge is None or settings.publish == "branch":
+            return OnForge(remote, git, None, None, local=local)
+        if long := next((label for label in settings.label if len(label) > _LABEL), None):
+            raise UsageError(
+                f"the label {long!r} has {len(long)} characters",
+                hint=f"GitHub takes at most {_LABEL}.",
+            )
+        wanted = Wanted(settings.reviewer, settings.assignee)
         repository = self.repository(forge, remote)
-        fork = self._forked(forge, repository) if self.settings.fork else None
+        fork = None
+        if settings.fork and not repository.may_push:
+            fork = self._remote(forge.fork().full_name)
         return OnForge(remote, git, forge, repository, wanted, local, fork, self.left)
 
-    def _forked(self, forge: GitHub, repository: Repository) -> Remote | None:
-        """The fork of whoever's token it is, with the default branch as it is here; None where none is needed."""
-        if repository.may_push:
-            return None
-        made = forge.fork()
-        forge.update_fork(repository.default_branch)
-        found = parse(f"{self.settings.github.url}/{made.full_name}")
-        return found if isinstance(found, Remote) else None
+    def _on_pull_request(self, remote: Remote, revises: PullRequest) -> OnPullRequest:
+        """Its branch may be in a fork."""
+        if revises.from_fork:
+            remote = self._remote(revises.head_repository)
+        return OnPullRequest(remote, reaching(self.git, remote), revises)
+
+    def _remote(self, full_name: str) -> Remote:
+        """A repository of GitHub's, by the name that it says."""
+        found = parse(f"{self.settings.github.url}/{full_name}")
+        assert isinstance(found, Remote)
+        return found
+
+
+@contextmanager
+def _branches(git: Git, remote: Remote) -> Generator[dict[str, str]]:
+    yield may_push(git, remote.url)
 
 
 def task(asked: Asked, settings: Settings, emit: Emit) -> Asked | str:

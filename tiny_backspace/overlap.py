@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Generic, TypeVar
 
+from typing_extensions import override
+
 T = TypeVar("T")
+
+IMPORTING = threading.Lock()
+"""Held by a thread while it imports something large. Two at a time take as long as one after the other,
+and the sandbox's, which comes first, is the one that is waited for."""
 
 _PATIENCE = 1.5  # seconds to wait at the end for something that is not open yet
 
 
-class _Opening(Generic[T]):
+class _Opening(AbstractContextManager[Callable[[], T]], Generic[T]):
     """A context manager that is entered in a thread of its own, and left wherever it is over."""
 
     def __init__(self, manager: AbstractContextManager[T], name: str) -> None:
@@ -24,7 +30,20 @@ class _Opening(Generic[T]):
         # not the thread's join(): one that a signal breaks off takes the thread for ended (CPython 3.11)
         self._done = threading.Event()
         # a daemon: an image that is still being built must not hold up an interrupted program
-        threading.Thread(target=self._open, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._open, name=name, daemon=True)
+
+    @override
+    def __enter__(self) -> Callable[[], T]:
+        try:
+            self._thread.start()
+        except BaseException:  # a signal, which need not keep the thread from beginning
+            self._close()
+            raise
+        return self._get
+
+    @override
+    def __exit__(self, *_: object) -> None:
+        self._close()
 
     def _open(self) -> None:
         try:
@@ -40,13 +59,13 @@ class _Opening(Generic[T]):
         if not self._value:
             self._manager.__exit__(None, None, None)
 
-    def get(self) -> T:
+    def _get(self) -> T:
         self._done.wait()
         if self._error is not None:
             raise self._error
         return self._value[0]
 
-    def close(self) -> None:
+    def _close(self) -> None:
         try:
             self._done.wait(_PATIENCE)
         except BaseException:  # a signal while we wait: what is being opened is closed all the same
@@ -62,13 +81,11 @@ class _Opening(Generic[T]):
             self._manager.__exit__(None, None, None)
 
 
-@contextmanager
 def opened_early(
     manager: AbstractContextManager[T], name: str
-) -> Generator[Callable[[], T], None, None]:
-    """Begin to open `manager` now; the block gets a function that waits for it and returns its value."""
-    opening = _Opening(manager, name)
-    try:
-        yield opening.get
-    finally:
-        opening.close()
+) -> AbstractContextManager[Callable[[], T]]:
+    """Open `manager` while the block goes on, which gets a function that waits for it and returns its value.
+
+    It is closed at the end of the block, and also when a signal keeps the block from beginning.
+    """
+    return _Opening(manager, name)

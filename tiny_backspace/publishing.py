@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from tiny_backspace.destinations import Left, Offer, PatchFile
+from tiny_backspace.destinations import Left, Offer
 from tiny_backspace.errors import ForgeDenied, ForgeError, UsageError
 from tiny_backspace.events import Emit, PullRequestCreation, Warned, WorkSaved, timed
 from tiny_backspace.forges import proposal
@@ -15,8 +15,9 @@ from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.mirror import Base
 from tiny_backspace.repo.origin import LocalRepository, is_pushed
 from tiny_backspace.repo.push import Pushed, RefTaken, push
-from tiny_backspace.repo.remote import in_the_way, may_push
+from tiny_backspace.repo.remote import branches, in_the_way, may_push
 from tiny_backspace.repo.source import Remote
+from tiny_backspace.statedir import write_private
 
 _SPARE = 3  # names that are tried where the first is taken meanwhile
 
@@ -35,7 +36,8 @@ class OnForge:
 
     `local` is the user's clone if the base comes from there: it has to be pushed already. `fork` is where
     the branch goes instead, where the right to push is wanting. `left` is the branch of an earlier run
-    whose work this is: if nobody touched it, and nothing was done since, it needs no other one.
+    whose work this is: if nobody touched it, and nothing was done since, it needs no other one. `there`
+    waits for the branches at `place`, if that was asked for the right to push already.
     """
 
     remote: Remote
@@ -46,6 +48,7 @@ class OnForge:
     local: LocalRepository | None = None
     fork: Remote | None = None
     left: Left | None = None
+    there: Callable[[], Mapping[str, str]] | None = None
     _base: str = ""
 
     @property
@@ -68,14 +71,18 @@ class OnForge:
         repository = self.repository
         if repository is not None:
             _check_open(repository, forked=self.fork is not None)
-        there = may_push(self.git, self.place.url)
-        named_before = self.left is not None  # where that is taken, another one is found when it is pushed
+        there = self.there() if self.there else may_push(self.git, self.place.url)
+        named_before = (
+            self.left is not None
+        )  # where that is taken, another one is found when it is pushed
         self._see_left(there)
         if not named_before and (other := in_the_way(there, branch)) is not None:
             raise UsageError(
                 f"{self.place.url} has a branch {other} already",
                 hint="Name another one: --branch NAME.",
             )
+        if self.fork is not None:
+            there = _listed(self.git, self.remote)  # where the pull request goes
         if self.local is not None and not is_pushed(self.local, base, there.values()):
             raise UsageError(
                 f"the commit {base.sha[:12]} is not at {self.remote.url} yet, and a pull request starts from there",
@@ -83,6 +90,9 @@ class OnForge:
             )
         if repository is not None:
             self._base = _base_branch(base, there, repository, local=self.local is not None)
+        if self.fork is not None and self.forge is not None:
+            # what is pushed has no history below the base: that has to be in the fork
+            self.forge.update_fork(self._base, there.get(self._base, base.sha))
 
     def _see_left(self, there: Mapping[str, str]) -> None:
         """One that is elsewhere, has gone, or has somebody's commits on it by now is not ours to offer."""
@@ -105,8 +115,9 @@ class OnForge:
             with timed("pull_request", emit):
                 opened = self.forge.open_pull_request(wanted)
         except ForgeError as error:
-            PatchFile().take(offer, emit)  # with the words for it
             text = offer.patch.with_name("pull-request.md")
+            write_private(text, offer.body.encode())  # the command has the title
+            emit(WorkSaved(pull_request_text=str(text)))
             finish = shlex.join(_command(self.remote, wanted, body=f"--body-file={text}"))
             raise type(error)(
                 f"the branch {pushed.branch} is pushed, and no pull request could be opened: {error}",
@@ -153,39 +164,12 @@ class OnForge:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class OnPullRequest:
-    """One more commit on the branch of a pull request that is there."""
-
-    remote: Remote
-    git: Git
-    pull_request: PullRequest
-
-    doing = "Updating pull request..."
-
-    def check(self, base: Base, branch: str) -> None:  # noqa: ARG002 - the protocol's
-        """Raises ForgeDenied: the token may not push there."""
-        may_push(self.git, self.remote.url)
-
-    def take(self, offer: Offer, emit: Emit) -> str:
-        with timed("commit", emit):
-            commit = offer.commit()
-        base, branch = offer.cage.base.sha, self.pull_request.head
-        with timed("push", emit):
-            pushed = push(
-                self.git, offer.cage.path, self.remote.url, commit, branch, emit, expected=base
-            )
-        if isinstance(pushed, RefTaken):
-            raise ForgeError(
-                f"somebody pushed to {branch} meanwhile: it is {pushed.commit or 'gone'} now",
-                hint="The change is kept as a patch. Run again to start from there.",
-            )
-        emit(WorkSaved(branch=branch, commit=commit, remote=self.remote.url))
-        emit(WorkSaved(pr_url=self.pull_request.url))
-        return f"Pull request #{self.pull_request.number} has one more commit."
-
-
 def _check_open(repository: Repository, *, forked: bool) -> None:
+    if repository.disabled:
+        raise ForgeError(
+            f"{repository.full_name} is disabled by GitHub: nothing can be pushed to it",
+            hint="Its owners are told why on its page. --publish patch keeps the change as a file.",
+        )
     if repository.archived:
         raise ForgeError(
             f"{repository.full_name} is archived: nothing can be pushed to it",
@@ -198,6 +182,18 @@ def _check_open(repository: Repository, *, forked: bool) -> None:
             f"the token may not push to {repository.full_name}",
             hint="It needs `contents: write` and `pull requests: write` there (a classic one: `repo`); or --fork goes by way of a fork of yours.",
         )
+
+
+def _listed(git: Git, remote: Remote) -> dict[str, str]:
+    """The branches there; reading is enough.
+
+    Raises:
+        ForgeError: it does not answer.
+    """
+    there = branches(git, remote.url)
+    if there is None:
+        raise ForgeError(f"{remote.url} cannot be asked for its branches", hint="Try again later.")
+    return there
 
 
 def _base_branch(

@@ -66,6 +66,8 @@ class GitHubSettings(BaseModel):
             )
         scheme, _, rest = value.rstrip("/").partition("://")
         host, slash, path = rest.partition("/")
+        usual = {"https": ":443", "http": ":80"}.get(scheme.lower(), "")
+        host = host.removesuffix(usual) if usual else host  # it is the same place
         return f"{scheme.lower()}://{host.lower()}{slash}{path}" if value else ""
 
     @property

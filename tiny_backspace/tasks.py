@@ -79,24 +79,20 @@ def _from_review(asked: Asked, number: int, tracker: Tracker, *, force: bool) ->
             f"pull request #{number} was not made by this tool, and its branch is somebody's",
             hint="--force adds a commit to it all the same.",
         )
-    if found.head_repository and found.head_repository != _repository(found):
+    if found.from_fork and not found.head_repository:
         raise ForgeError(
-            f"the branch of pull request #{number} is in another repository, {found.head_repository}",
-            hint="Run on that repository: --base names the branch.",
+            f"the branch of pull request #{number} is gone: the fork that it was in was deleted",
+            hint="`tiny-backspace run` makes a pull request of its own.",
         )
-    asked = replace(asked, base=found.head, revises=found)
+    # of a fork's branch every repository has a copy that can be read wherever the repository can
+    base = f"refs/pull/{number}/head" if found.from_fork else found.head
+    asked = replace(asked, base=base, revises=found)
     if asked.resumed is not None:
         return asked
     said = tracker.unresolved(number)
     if not said and not asked.prompt.strip():
         return f"Nothing is left open in the reviews of {found.url}: nothing was done."
     return replace(asked, prompt=_review_prompt(found, said, asked.prompt))
-
-
-def _repository(found: PullRequest) -> str:
-    """owner/name of the repository that the pull request goes to, out of its address."""
-    *_, owner, name, _, _ = found.url.rstrip("/").split("/")
-    return f"{owner}/{name}"
 
 
 def _issue_prompt(issue: Issue, words: str) -> str:

@@ -16,7 +16,7 @@ import pytest
 from tests.docker.forge import FILES, PROMPT, Watch, github
 from tests.program import git
 from tests.servers import github_faults as faults
-from tests.servers.git_faults import Cut, Fault, Words, either, hook, on
+from tests.servers.git_faults import Cut, Fault, Held, Words, either, hook, on
 from tests.servers.github_faults import STALL, Asked, failing, in_turn, only, refusing
 from tests.servers.github_state import CLASSIC, FINE_GRAINED, Repo, Token
 from tiny_backspace.redact import MASK
@@ -58,6 +58,23 @@ def test_a_sentence_becomes_a_pull_request_and_its_address_alone_is_the_output(
     assert git(place.bare, "rev-list", "--count", f"main..{branch}") == "1"
     assert git(place.bare, "for-each-ref", "--format=%(refname)").count("\n") == 1
     assert git(place.bare, "fsck", "--strict") == ""
+
+
+def test_git_is_asked_for_the_right_to_push_while_github_is_asked(tmp_path: Path) -> None:
+    held, together = Held(), list[bool]()
+
+    def wait_for_git(asked: Asked) -> None:
+        if asked.path == "/repos/owner/project":
+            together.append(held.reached.wait(20))
+            held.go_on.set()
+
+    with github(tmp_path, fault=on("GET", "git-receive-pack", held)) as place:
+        place.api.faults = wait_for_git
+        done = place.asked()
+
+        assert (done.exit_code, together) == (0, [True])
+        asked = [each for each in place.git.asked if each.path.endswith("=git-receive-pack")]
+        assert len(asked) == 2  # once before anything is spent, once by the push
 
 
 def test_a_second_run_asks_for_no_objects_again(tmp_path: Path) -> None:
@@ -222,7 +239,7 @@ def test_where_only_the_pull_request_fails_the_branch_stays_and_one_command_fini
     assert command[:3] == ["gh", "pr", "create"]
     assert {f"--repo={host}/owner/project", "--base=main", f"--head={branch}"} < set(command)
     (text,) = (part for part in command if part.startswith("--body-file="))
-    assert "## What and why" in Path(text.partition("=")[2]).read_text()
+    assert Path(text.partition("=")[2]).read_text().startswith("## What and why\n")
 
 
 @pytest.mark.parametrize("status", [502, 504])

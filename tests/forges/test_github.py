@@ -12,6 +12,7 @@ from tests.forges.github_api import API, TOKEN, Answered, Talk, custom, issue, n
 from tiny_backspace.errors import ForgeDenied, ForgeError
 from tiny_backspace.events import Timed
 from tiny_backspace.forges.github import GitHub
+from tiny_backspace.forges.github_transport import request
 from tiny_backspace.forges.interface import Forge, Proposal, PullRequest, Repository, Tracker
 
 PROPOSAL = Proposal("main", "fix", "A fix", "Why")
@@ -20,6 +21,7 @@ OPENED = PullRequest(
     head="fix", head_repository="me/it",
 )  # fmt: skip
 EXISTS = no(422, "Validation Failed", custom("A pull request already exists for me:fix."))
+SHA = "1" * 40
 LOOK = "GET /repos/me/it/pulls?state=open&per_page=100&head=me%3Afix"
 OPEN = "POST /repos/me/it/pulls"
 
@@ -54,7 +56,7 @@ def test_a_repository_is_what_github_says_that_it_is() -> None:
         ({"push": True}, "gist, repo", True),
         ({"push": True}, "public_repo", True),
         ({"push": True}, "gist, read:org", False),
-        ({"push": True}, "", True),
+        ({"push": True}, "", False),
         ({"push": False}, "repo", False),
         (None, None, False),
     ],
@@ -200,7 +202,27 @@ def test_the_pull_request_of_a_fork_that_was_deleted_is_found() -> None:
     found = Talk(ok([orphan])).github.find_pull_request("you:fix")
 
     assert found is not None
-    assert found.head_repository == ""
+    assert (found.head_repository, found.from_fork) == ("", True)
+
+
+def test_a_pull_request_tells_where_its_branch_is_and_who_may_push_to_it() -> None:
+    told = pull(head="you:fix", maintainer_can_modify=True)
+    found = Talk(ok(told)).github.pull_request(7)
+
+    assert (found.head_repository, found.from_fork) == ("you/it", True)
+    assert found.maintainer_can_modify
+    assert not Talk(ok(pull())).github.pull_request(7).from_fork
+
+
+def test_what_a_name_holds_is_one_segment_of_an_address() -> None:
+    sent = request("repos.get_branch", {"owner": "me", "repo": "it", "branch": "a/../b?c#d"})
+
+    assert (sent.method, sent.body) == ("GET", None)
+    assert sent.path == "/repos/me/it/branches/a%2F..%2Fb%3Fc%23d"
+    with pytest.raises(ValueError, match=r"repos.get_branch has no colour"):
+        request("repos.get_branch", {"owner": "me", "repo": "it", "colour": "red"})
+    with pytest.raises(ValueError, match="unpack"):
+        request("repos.no_such", {})
 
 
 def test_a_proposal_is_opened_word_for_word() -> None:
@@ -399,13 +421,40 @@ def test_a_fork_that_is_never_ready_is_not_waited_for_for_ever() -> None:
 
 def test_a_branch_of_the_fork_is_brought_up_to_date() -> None:
     talk = Talk(ok(repo("you/it"), 202), ok({}), ok(repo("you/it")), ok({"merge_type": "none"}))
-    talk.github.update_fork("feature/x")
+    talk.github.update_fork("feature/x", SHA)
     assert talk.asked[-1] == "POST /repos/you/it/merge-upstream"
     assert talk.server.body() == {"branch": "feature/x"}
 
     talk.server.answers = [no(409, "There are merge conflicts")]
-    with pytest.raises(ForgeError, match="branch main of the fork you/it is not in a state"):
-        talk.github.update_fork("main")
+    with pytest.raises(ForgeError, match="branch main of the fork you/it has commits of its own"):
+        talk.github.update_fork("main", SHA)
     with pytest.raises(ForgeError, match="no name of a branch"):
-        talk.github.update_fork("../x")
+        talk.github.update_fork("../x", SHA)
     assert len(talk.asked) == 5
+
+
+@pytest.mark.parametrize("answer", [no(404, "Branch not found"), no(422, "No such branch")])
+def test_a_branch_that_the_fork_lacks_is_made_there(answer: httpx2.Response) -> None:
+    talk = Talk(ok(repo("you/it"), 202), ok({}), ok(repo("you/it")), answer, ok({}, 201))
+    talk.github.update_fork("release/2", SHA)
+    assert talk.asked[-1] == "POST /repos/you/it/git/refs"
+    assert talk.server.body() == {"ref": "refs/heads/release/2", "sha": SHA}
+
+    talk.server.answers = [answer, no(422, "Object does not exist")]
+    with pytest.raises(
+        ForgeError, match=r"Branch not found|No such branch"
+    ):  # the first reason counts
+        talk.github.update_fork("release/2", SHA)
+
+    talk.server.answers = [no(401)]
+    with pytest.raises(ForgeDenied, match="the token is refused"):
+        talk.github.update_fork("release/2", SHA)
+    assert talk.asked[-1] == "POST /repos/you/it/merge-upstream"
+
+
+@pytest.mark.parametrize("token", ["github_pat_x", "ghs_x", "ghu_x"])
+def test_a_kind_of_token_that_has_no_scopes_needs_none(token: str) -> None:
+    server = Talk(ok(repo(), x_oauth_scopes="")).server
+    github = GitHub("me", "it", SecretStr(token), API, lambda _: None, transport=server)
+
+    assert github.repository().may_push

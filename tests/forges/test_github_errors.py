@@ -155,6 +155,10 @@ def test_how_long_to_wait_is_read_from_the_headers(
             "the base branch is not there (HTTP 422: Validation Failed; base: invalid)", "renamed or deleted"),
         (failure(403, {}, body("Repository was archived so is read-only."), SUBJECT),
             "repository me/it is archived", "unarchive"),
+        (failure(422, {}, body(INVALID, custom("name is too long (maximum is 50 characters)")), SUBJECT),
+            "a text is too long for it (HTTP 422: Validation Failed; name is too long", "50 of a label"),
+        (unheard(ValueError("no JSON")), "its answer cannot be read (no JSON)", "no log-in page"),
+        (unheard(httpx2.ConnectError("refused")), "it cannot be reached (refused)", "Is the network up"),
     ],
 )  # fmt: skip
 def test_each_failure_is_a_sentence_with_a_way_out(told: Failure, sentence: str, hint: str) -> None:

@@ -28,7 +28,7 @@ CALLS: tuple[Callable[[GitHub], object], ...] = (
     lambda github: github.answered_by(12),
     lambda github: github.pull_request(7),
     lambda github: github.unresolved(7),
-    lambda github: github.update_fork("main"),
+    lambda github: github.update_fork("main", "1" * 40),
 )
 KINDS = ("application/json", "text/html; charset=base64", "text/plain; charset=no-such", "")
 junk = st.recursive(

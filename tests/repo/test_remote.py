@@ -110,11 +110,11 @@ def test_a_branch_may_stand_in_the_way_of_another(
         ("writer-0123", Words(404), "GITHUB_TOKEN may not read it (`contents: read`)"),
         ("writer-0123", Words(403), "GITHUB_TOKEN may not read it (`contents: read`)"),
         ("writer-0123", Moved("http://127.0.0.1:1"), "new name"),
-        ("writer-0123", Words(500), None),
+        ("writer-0123", Words(500), "It was tried 4 times. Is the network up?"),
     ],
 )
 def test_a_repository_that_cannot_be_read_has_a_hint_for_the_way_out(
-    tmp_path: Path, token: str | None, fault: Fault | None, hint: str | None
+    tmp_path: Path, token: str | None, fault: Fault | None, hint: str
 ) -> None:
     faults = on("GET", "git-upload-pack", *[fault] * 4)
     with (
@@ -126,7 +126,16 @@ def test_a_repository_that_cannot_be_read_has_a_hint_for_the_way_out(
         )
 
     assert (place.retries() != []) == (fault == Words(500))
-    assert (raised.value.hint is None) if hint is None else (hint in (raised.value.hint or ""))
+    assert hint in (raised.value.hint or "")
+
+
+def test_a_commit_that_is_not_there_is_told_with_a_way_out(tmp_path: Path) -> None:
+    with served(tmp_path) as place:
+        mirror = mirror_of(tmp_path / "cache", place.url, place.git())
+        with pytest.raises(RepoError, match="could not be fetched") as raised:
+            mirror.fetch(place.url, Base("a" * 40, None), quiet)
+
+    assert "check --base" in (raised.value.hint or "")
 
 
 def test_a_private_repository_is_read_with_a_token(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def repository(world: World, repo: Repo, who: Token | None) -> Json:
         "default_branch": repo.default_branch,
         "visibility": "private" if repo.private else "public",
         "archived": repo.archived,
-        "disabled": False,
+        "disabled": repo.disabled,
         "has_issues": repo.has_issues,
         "has_discussions": False,
         "allow_forking": repo.forkable,
@@ -94,6 +94,13 @@ def branch(world: World, repo: Repo, name: str, sha: str) -> Json:
     whole["name"] = name
     whole["commit"]["sha"] = sha
     whole["protected"] = False
+    return whole
+
+
+def ref(world: World, repo: Repo, name: str, sha: str) -> Json:
+    whole = _example(world, "git-ref", repo)
+    whole["ref"] = name
+    whole["object"] |= {"type": "commit", "sha": sha}
     return whole
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from tests.servers import github_bodies as bodies
 from tests.servers.github_call import Answer, Call, Refused, invalid, not_found
-from tests.servers.github_state import Comment, Pull, Repo, commits_between
+from tests.servers.github_state import Comment, Pull, Repo, commits_between, take_over
 
 _LONGEST_TITLE, _LONGEST_BODY = 256, 65_536  # characters
 
@@ -34,7 +35,18 @@ def _label(call: Call, pull: Pull) -> str:
 
 
 def get_pull(call: Call) -> Answer:
-    return Answer(200, bodies.pull(call.world, call.repo, call.pull()))
+    told = bodies.pull(call.world, call.repo, call.pull())
+    _copy_head(call, told)
+    return Answer(200, told)
+
+
+def _copy_head(call: Call, told: dict[str, Any]) -> None:
+    """Where a pull request's branch is can be read in the repository that it goes to."""
+    head = told["head"]
+    source = call.world.repository(head["repo"]["full_name"]) if head["repo"] else None
+    if source and source.git_folder and call.repo.git_folder:
+        ref = f"refs/pull/{told['number']}/head"
+        take_over(source.git_folder, call.repo.git_folder, head["sha"], ref)
 
 
 @dataclass(frozen=True, slots=True)

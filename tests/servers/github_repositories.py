@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.servers import github_bodies as bodies
 from tests.servers.github_call import Answer, Call, Refused, not_found
-from tests.servers.github_state import ME, Repo, clone, fast_forward
+from tests.servers.github_state import ME, Repo, clone, fast_forward, take_over
 
 
 def get_user(call: Call) -> Answer:
@@ -102,6 +102,22 @@ def merge_upstream(call: Call) -> Answer:
         words = f"Successfully fetched and fast-forwarded from upstream {upstream}."
         told = {"message": words, "merge_type": "fast-forward"}
     return Answer(200, {**told, "base_branch": upstream})
+
+
+def create_ref(call: Call) -> Answer:
+    """A branch at a commit that the repository, or the one it was forked from, has."""
+    repo, ref, sha = call.repo, call.body["ref"], call.body["sha"]
+    branch = ref.removeprefix("refs/heads/")
+    if not call.may_push:
+        raise not_found()
+    if repo.tip(branch) is not None:
+        raise Refused(422, "Reference already exists")
+    parent = call.world.repository(repo.fork_of or "") or repo
+    if repo.git_folder is None or parent.git_folder is None:
+        repo.branches = {**(repo.branches or {}), branch: sha}
+    elif not take_over(parent.git_folder, repo.git_folder, sha, ref):
+        raise Refused(422, "Object does not exist")
+    return Answer(201, bodies.ref(call.world, repo, ref, sha))
 
 
 def _forward(parent: Repo, fork: Repo, branch: str, sha: str) -> None:

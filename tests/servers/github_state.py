@@ -110,6 +110,7 @@ class Repo:
     default_branch: str = "main"
     private: bool = False
     archived: bool = False
+    disabled: bool = False
     pull: bool = True
     push: bool = True
     sso: bool = False  # its organisation wants tokens that SAML has authorised
@@ -186,6 +187,12 @@ def fast_forward(parent: Path, fork: Path, branch: str) -> bool:
     """Bring a fork's branch to where the parent's is; False where that takes more than forwarding."""
     ref = f"refs/heads/{branch}"
     return _git(fork, "fetch", "--quiet", str(parent), f"{ref}:{ref}").returncode == 0
+
+
+def take_over(source: Path, folder: Path, sha: str, ref: str) -> bool:
+    """Have a commit of `source` in `folder`, by that ref; False where there is none."""
+    command = ("-c", "uploadpack.allowAnySHA1InWant=true", "fetch", "--quiet", str(source))
+    return _git(folder, *command, f"+{sha}:{ref}").returncode == 0
 
 
 def _git(

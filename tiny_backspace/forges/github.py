@@ -111,11 +111,26 @@ class GitHub:
             self._client.pause(f"GitHub: the fork {fork.name} is not ready yet", attempt)
         raise AssertionError  # count() has no end
 
-    def update_fork(self, branch: str) -> None:
-        """Bring that branch of the fork to where it is in the original."""
+    def update_fork(self, branch: str, commit: str) -> None:
+        """Bring that branch of the fork to where it is in the original, or make it there.
+
+        A fork shares the original's objects (`gh repo sync` relies on it), so any commit can be named in it.
+        """
         asks.checked_branch(branch)
-        fork = self._fork or self.fork()
-        Place(self._client, fork.full_name).need(asks.update, branch)
+        fork = Place(self._client, (self._fork or self.fork()).full_name)
+        outcome = fork.ask(asks.update, branch)
+        if isinstance(outcome, Answer):
+            return
+        if outcome.reason == "conflict":
+            raise ForgeError(
+                f"the branch {branch} of the fork {fork.name} has commits of its own, and cannot be brought up to date",
+                hint="Rename it there, or delete it.",
+            )
+        made = outcome.reason in ("missing", "refused") and fork.ask(
+            asks.new_branch, branch, commit
+        )
+        if not isinstance(made, Answer):
+            raise outcome.error
 
     def _opened(self, proposal: Proposal) -> PullRequest:
         draft = proposal.draft

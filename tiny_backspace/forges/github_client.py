@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from tiny_backspace.events import Emit, Retry, Warned, timed
 from tiny_backspace.forges.github_failures import Failure, Subject, failure, line, unheard
 from tiny_backspace.forges.github_transport import Api, NoSuccess, graphql_url, opened
+from tiny_backspace.forges.github_wire import may_propose
 from tiny_backspace.redact import redactor
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class Client:
         self._around.emit(Retry(provider="github", reason=reason, attempt=attempt, wait_s=wait_s))
         self._around.wait(seconds)
 
+    def may_propose(self, headers: Mapping[str, str]) -> bool:
+        """Whether the token may, by the scopes that come with an answer."""
+        return may_propose(headers.get("x-oauth-scopes"), self._token.get_secret_value())
+
     def warn(self, message: str) -> None:
         self._around.emit(Warned(message=line(self._redact, message)))
 
@@ -135,7 +140,6 @@ class Client:
 
     def _once(self, question: Question[T]) -> Answer[T] | Failure:
         import httpx2
-        from ghapi.core import APIError
 
         if self._api is None:
             transport, clock = self._around.transport, self._around.clock
@@ -155,8 +159,6 @@ class Client:
                 return Answer(question.read(value), response.headers)
         except NoSuccess as told:
             return self._failed(told.response, question.subject)
-        except APIError as error:
-            return unheard(error.__cause__ or error, redact=self._redact)
         except (httpx2.RequestError, httpx2.InvalidURL, ValueError, RecursionError) as error:
             return unheard(error, redact=self._redact)
 

@@ -59,7 +59,7 @@ _SENTENCES: Mapping[Reason, tuple[str, str | None]] = {
     "no_head": ("the branch of the pull request is not there", "Was it pushed, to this repository or a fork of it?"),
     "unrelated": ("the branch and its base have no history in common", None),
     "no_draft": ("drafts of pull requests are not supported in this repository", None),
-    "too_long": ("the title or the description is too long", "GitHub takes 256 and 65,536 characters."),
+    "too_long": ("a text is too long for it", "It takes 256 characters of a title, 65,536 of a description, 50 of a label."),
     "protected": ("a rule that protects a branch forbids it", None),
 }  # fmt: skip
 
@@ -75,6 +75,12 @@ _UNHEARD: Mapping[str, tuple[Reason, str]] = {
     "LocalProtocolError": ("unsent", "the request could not be sent"),
     "UnicodeEncodeError": ("unsent", "the request could not be sent"),
     "Exception": ("garbled", "its answer cannot be read"),
+}
+
+_WAYS_ON: Mapping[Reason, str] = {
+    "unsent": "Is the address of its API right (github.api_url)?",
+    "unanswered": "Is the network up, and the address of its API right (github.api_url)?",
+    "garbled": "Is that GitHub (github.api_url), and no log-in page of a network in between?",
 }
 
 
@@ -115,7 +121,7 @@ def unheard(error: BaseException, *, redact: Redact = str) -> Failure:
     why, sentence = next(_UNHEARD[name] for name in (*names, "Exception") if name in _UNHEARD)
     # words about what could not be sent may quote it, the token included
     about = "" if why == "unsent" else _words(error)
-    hint = "Is the address of its API right?" if why == "unsent" else None
+    hint = _WAYS_ON.get(why)
     return Failure(why, ForgeError(line(redact, f"GitHub: {sentence}", about), hint=hint))
 
 

@@ -8,7 +8,6 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from tiny_backspace.errors import ForgeError
 from tiny_backspace.forges import github_questions as asks
-from tiny_backspace.forges import github_wire
 from tiny_backspace.forges.github_client import Answer, Client, Question
 from tiny_backspace.forges.github_failures import Failure
 from tiny_backspace.forges.interface import Repository
@@ -68,9 +67,7 @@ class Place:
         answer = self._followed()
         told = answer.value
         self.name = told.full_name
-        may_push = told.may_push and github_wire.may_propose(
-            answer.headers.get("x-oauth-scopes", "")
-        )
+        may_push = told.may_push and self.client.may_propose(answer.headers)
         return replace(
             told, may_push=may_push, empty=told.empty and self._lacks(told.default_branch)
         )

@@ -1,6 +1,6 @@
 """What GitHub is asked for, call by call. Pure.
 
-What becomes part of an address is checked here: ghapi keeps every `/` and `..` in it.
+What becomes part of an address is checked here, whatever becomes of it on the way there.
 """
 
 from __future__ import annotations
@@ -165,6 +165,12 @@ def update(place: str, name: str) -> Question[object]:
     subject = Subject(f"branch {name} of the fork {place}", _WRITE)
     params = _at(place) | {"branch": checked_branch(name)}
     return _posted("repos.merge_upstream", params, lambda value: value, subject)
+
+
+def new_branch(place: str, name: str, commit: str) -> Question[object]:
+    subject = Subject(f"branch {name} of the fork {place}", _WRITE)
+    params = _at(place) | {"ref": f"refs/heads/{checked_branch(name)}", "sha": commit}
+    return _posted("git.create_ref", params, lambda value: value, subject)
 
 
 def _at(place: str) -> dict[str, object]:

@@ -17,6 +17,8 @@ from tiny_backspace.forges.interface import Comment, Issue, PullRequest, Reposit
 
 _FULL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*/(?!\.{1,2}\Z)[A-Za-z0-9._-]+")
 _PROPOSING_SCOPES = frozenset(("repo", "public_repo"))
+# How tokens begin that have permissions in place of scopes: fine-grained ones, and those of GitHub's apps.
+_WITHOUT_SCOPES = ("github_pat_", "ghs_", "ghu_")
 _NOBODY = "ghost"  # as GitHub calls the author of what somebody wrote who has gone
 
 
@@ -98,8 +100,10 @@ class _Pull(Wire):
     head: _Branch = _Branch()
     user: User | None = None
     labels: list[_Label] = []
+    maintainer_can_modify: bool = False
 
     def told(self) -> PullRequest:
+        head, base = (each.repo.full_name if each.repo else "" for each in (self.head, self.base))
         return PullRequest(
             number=self.number,
             url=self.html_url,
@@ -107,10 +111,12 @@ class _Pull(Wire):
             body=self.body or "",
             base=self.base.ref,
             head=self.head.ref,
-            head_repository=self.head.repo.full_name if self.head.repo else "",
+            head_repository=head,
             open=self.state == "open",
             draft=self.draft,
             commits=self.commits,
+            from_fork=head.casefold() != base.casefold(),
+            maintainer_can_modify=self.maintainer_can_modify,
         )
 
 
@@ -144,10 +150,14 @@ def repository(value: object) -> Repository:
     )
 
 
-def may_propose(scopes: str) -> bool:
-    """Whether a token may by these scopes. Only classic tokens have some, told in a header."""
-    names = {scope.strip() for scope in scopes.split(",") if scope.strip()}
-    return not names or bool(names & _PROPOSING_SCOPES)
+def may_propose(scopes: str | None, token: str) -> bool:
+    """Whether a token may by its scopes: what the header says, None where there is none.
+
+    Only classic tokens have scopes, and one of them may have none at all.
+    """
+    if scopes is None or token.startswith(_WITHOUT_SCOPES):
+        return True
+    return bool({scope.strip() for scope in scopes.split(",")} & _PROPOSING_SCOPES)
 
 
 def pull_request(value: object) -> PullRequest:

@@ -48,7 +48,10 @@ class Proposal:
 
 @dataclass(frozen=True, slots=True)
 class PullRequest:
-    """One that is there. `head_repository` is owner/name; empty where it was deleted."""
+    """One that is there. `head_repository` is owner/name; empty where it was deleted. `from_fork` if it is not
+    the repository that the pull request goes to; who may push there may then push to its branch only if
+    its author allowed it (`maintainer_can_modify`).
+    """
 
     number: int
     url: str
@@ -60,6 +63,8 @@ class PullRequest:
     open: bool = True
     draft: bool = False
     commits: int = 1
+    from_fork: bool = False
+    maintainer_can_modify: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +98,10 @@ class Forge(Protocol):
 
     def open_pull_request(self, proposal: Proposal) -> PullRequest:
         """Open it, or find that it is open already. Labels and people that are refused are a warning."""
+        ...
+
+    def update_fork(self, branch: str, commit: str) -> None:
+        """Have that commit, the tip of a branch here, in the fork that `head` of a proposal will name."""
         ...
 
 

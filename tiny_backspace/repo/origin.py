@@ -130,19 +130,24 @@ def _off(key: str) -> str:
 def remote_base(
     remote: Remote, wanted: str | None, git: Git, patience: Patience = PATIENCE
 ) -> Base:
-    """The remote's default branch, or the branch, tag or commit that was asked for.
+    """The remote's default branch, or the branch, tag, commit or ref by its full name that was asked for.
+
+    It is asked in any case: what is in the cache is for whoever may still read it there.
 
     Raises:
         RepoError: it cannot be reached or read, or has no such branch.
     """
-    if wanted and _SHA.fullmatch(wanted):
-        return Base(wanted, None)
+    commit = wanted if wanted and _SHA.fullmatch(wanted) else None
     tag = f"refs/tags/{wanted}"  # followed by ^{}: the commit of an annotated one
-    names = (f"refs/heads/{wanted}", f"{tag}^{{}}", tag) if wanted else ("HEAD",)
+    names = (f"refs/heads/{wanted}", f"{tag}^{{}}", tag) if wanted and not commit else ("HEAD",)
+    if wanted and wanted.startswith("refs/"):
+        names = (*names, wanted)
     asking = ("ls-remote", "-q", "--symref", "--end-of-options", remote.url, *names)
     done = patience.asking(lambda: git.run(*asking, limits=TRANSFER), git.emit)
     if not done.ok:
         raise unreadable(git, remote.url, done, f"{remote.url} cannot be read")
+    if commit:
+        return Base(commit, None)
     branch, shas = wanted, dict[str, str]()
     for line in done.text.splitlines():
         left, _, name = line.partition("\t")
@@ -154,7 +159,7 @@ def remote_base(
             raise RepoError(f"{remote.url} uses sha256 object names, which we cannot take yet")
     for name in names:  # git takes them for patterns, so that it may have found others too
         if name in shas:
-            return Base(shas[name], None if name.startswith(tag) else branch)
+            return Base(shas[name], None if name.startswith((tag, "refs/pull/")) else branch)
     raise RepoError(
         f"{remote.url} has no branch or tag {wanted!r}"
         if wanted

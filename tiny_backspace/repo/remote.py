@@ -183,7 +183,18 @@ def unreadable(git: Git, url: str, done: Done, what: str) -> RepoError:
         case Refusal.MOVED:
             return RepoError(sentence, hint=_MOVED)
         case None:
-            return RepoError(sentence)
+            return RepoError(sentence, hint=_way_on(done))
+
+
+def _way_on(done: Done) -> str | None:
+    """What to do where it is not the repository or the token that is wrong."""
+    if any(marker in done.complaint for marker in _BROKEN):
+        return f"It was tried {PATIENCE.tries} times. Is the network up? Otherwise try again in some minutes."
+    if "not our ref" in done.complaint:
+        return (
+            "There is no such commit there, or none that can be fetched by its name: check --base."
+        )
+    return None
 
 
 def _has_token(git: Git, url: str) -> bool:
