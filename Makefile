@@ -8,7 +8,7 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 BASE := tiny-backspace-base:bookworm
 
-.PHONY: help install engine image lint test demo bench lock clean
+.PHONY: help install engine image lint test soak podman demo bench lock clean
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -65,6 +65,13 @@ lint: .venv/.package ## ruff, mypy --strict, the import contract
 
 test: install lint .venv/npm/.described ## lint and every test; needs the engine
 	$(BIN)/pytest
+
+# Beside the tests: it takes root, and Debian's packages podman, catatonit and runc (docs/security.md, "Engines").
+podman: .venv/.package image ## the product on Podman instead of Docker
+	$(BIN)/pytest tests/podman/engine.py
+
+soak: install .venv/npm/.described ## many runs at once and in sequence, every fault at every phase; half an hour
+	$(BIN)/pytest -s tests/faults/soak_load.py tests/faults/soak_long.py
 
 demo: install ## a whole run on a small repository, offline, without a key
 	@$(BIN)/tiny-backspace demo

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,6 +85,17 @@ def test_an_expected_failure_has_its_own_code_and_kind(tmp_path: Path, name: str
     assert (closing.message, closing.hint) == ("what happened", "what to do")
     assert closing.crash_report is None
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_bug_wherever_it_is_met(tmp_path: Path, number: int) -> None:
+    code, closing = conclude(tmp_path, OSError(number, os.strerror(number), "/a/file"))
+
+    assert isinstance(closing, RunFailed)
+    assert (code, closing.error, closing.crash_report) == (2, "usage", None)
+    assert closing.message == f"there is no room for /a/file: {os.strerror(number)}"
+    assert "Make room" in str(closing.hint)
+    assert conclude(tmp_path, OSError(errno.EIO, "broken"))[0] == 70
 
 
 @pytest.mark.parametrize(

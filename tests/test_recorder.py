@@ -72,6 +72,21 @@ def test_a_subscriber_that_fails_is_left_out_and_the_others_get_everything_in_or
     assert messages(after)[2] == "two"
 
 
+def test_nothing_comes_after_the_closing_event() -> None:
+    seen: list[Record] = []
+
+    def broken(record: Record) -> None:
+        if record.event.type == "success":
+            raise OSError("disk full")
+
+    emit = recorder(broken, seen.append)
+    emit(Warned(message="one"))
+    emit(RunSucceeded(message="done"))
+    emit(Warned(message="of a thread that nobody waited for"))
+
+    assert [record.event.type for record in seen] == ["warning", "success"]
+
+
 def test_when_every_subscriber_fails_the_run_goes_on() -> None:
     def broken(_: Record) -> None:
         raise ValueError

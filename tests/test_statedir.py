@@ -17,6 +17,7 @@ import pytest
 from tiny_backspace.errors import UsageError
 from tiny_backspace.statedir import (
     cache_dir,
+    forget_dead,
     hold,
     is_live,
     owner_id,
@@ -233,3 +234,43 @@ def test_a_killed_process_is_not_live_even_if_a_program_it_started_is(tmp_path: 
         assert not is_live(state, "0a1b2c3d")
     finally:
         os.kill(child, 9)
+
+
+def _hold_and_die(state: Path, ready: Connection) -> None:
+    with hold(state, "dead0001"):
+        ready.send(True)
+        os.kill(os.getpid(), 9)
+
+
+def test_the_files_of_dead_runs_are_removed_and_never_one_of_a_living_run(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    receive, send = _SPAWN.Pipe(duplex=False)
+    process = _SPAWN.Process(target=_hold_and_die, args=(state, send))
+    process.start()
+    receive.recv()
+    process.join()
+    with hold(state, "11fe0001"):
+        assert {path.name for path in (state / "live").iterdir()} == {"dead0001", "11fe0001"}
+
+        forget_dead(state)
+
+        assert [path.name for path in (state / "live").iterdir()] == ["11fe0001"]
+        assert is_live(state, "11fe0001")
+
+
+def _hold_again_and_again(state: Path, ready: Connection) -> None:
+    """Say for each time whether it was live while it was held."""
+    for _ in range(300):
+        with hold(state, "0a1b2c3d"):
+            ready.send(is_live(state, "0a1b2c3d"))
+
+
+def test_a_run_that_begins_while_somebody_tidies_up_is_live(tmp_path: Path) -> None:
+    state = private_dir(tmp_path / "state")
+    receive, send = _SPAWN.Pipe(duplex=False)
+    process = _SPAWN.Process(target=_hold_again_and_again, args=(state, send))
+    process.start()
+    while process.is_alive():
+        forget_dead(state)
+    assert [receive.recv() for _ in range(300)] == [True] * 300
+    process.join()

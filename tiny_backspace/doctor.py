@@ -13,7 +13,8 @@ from tempfile import TemporaryDirectory
 from tiny_backspace.entries import chosen
 from tiny_backspace.errors import TinyBackspaceError, UsageError
 from tiny_backspace.finding import Finding
-from tiny_backspace.hosts import Host, credential, is_on, with_gh_token
+from tiny_backspace.forges.login import with_gh_token
+from tiny_backspace.hosts import Host, credential, is_on
 from tiny_backspace.publishing import reaching
 from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.remote import may_push

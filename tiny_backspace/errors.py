@@ -5,7 +5,8 @@ TinyBackspaceError                 70  never raised itself
 ├── RepoError                      3   clone, patch, commit, branch
 ├── SandboxError                   4   the container, not the command in it
 │   ├── SandboxLost                    it was there and has gone
-│   └── SandboxUnverified              it is not as locked down as it must be
+│   ├── SandboxUnverified              it is not as locked down as it must be
+│   └── SetupFailed                    the user's setup ended badly; no model was asked
 ├── ProviderError                  5   one model call
 │   ├── ProviderBusy                   worth another try
 │   ├── ContextOverflow                the conversation is too long for the model
@@ -64,6 +65,10 @@ class SandboxLost(SandboxError):
 
 class SandboxUnverified(SandboxError):
     kind = "sandbox_unverified"
+
+
+class SetupFailed(SandboxError):
+    kind = "setup_failed"
 
 
 class ProviderError(TinyBackspaceError):

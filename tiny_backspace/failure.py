@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import platform
 import sys
 import traceback
@@ -10,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from tiny_backspace import __version__
-from tiny_backspace.errors import Stopped, TinyBackspaceError
+from tiny_backspace.errors import Stopped, TinyBackspaceError, UsageError
 from tiny_backspace.events import Emit, RunFailed, RunSucceeded
 from tiny_backspace.redact import Redact
 from tiny_backspace.statedir import write_private
 from tiny_backspace.views.state import RunState
 
 BUG = 70
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def concluded(
@@ -68,14 +70,10 @@ def _outcome(
     try:
         message = pipeline()
     except TinyBackspaceError as error:
-        return RunFailed(
-            **_totals(state(), seconds()),
-            exit_code=error.exit_code,
-            error=error.kind,
-            message=str(error),
-            hint=error.hint,
-        )
+        return _explained(error, state(), seconds())
     except Exception as error:  # noqa: BLE001 - a bug: the first of the two places where this is right
+        if isinstance(error, OSError) and error.errno in _FULL:
+            return _explained(_no_room(error), state(), seconds())
         report = _written(crash, error)
         return RunFailed(
             **_totals(state(), seconds()),
@@ -88,6 +86,25 @@ def _outcome(
             crash_report=report,
         )
     return RunSucceeded(**_totals(state(), seconds()), message=message)
+
+
+def _explained(error: TinyBackspaceError, state: RunState, seconds: float) -> RunFailed:
+    return RunFailed(
+        **_totals(state, seconds),
+        exit_code=error.exit_code,
+        error=error.kind,
+        message=str(error),
+        hint=error.hint,
+    )
+
+
+def _no_room(error: OSError) -> UsageError:
+    """It can come to pass wherever a file is written."""
+    where = f" for {error.filename}" if error.filename else ""
+    return UsageError(
+        f"there is no room{where}: {error.strerror}",
+        hint="Make room, or set XDG_STATE_HOME, XDG_CACHE_HOME and TMPDIR to folders of another disk.",
+    )
 
 
 def _written(crash: Callable[[BaseException], Path], error: BaseException) -> str | None:

@@ -17,6 +17,7 @@ from tiny_backspace.views.state import RunState
 
 _LINK = "120000"
 _SUBMODULE = "160000"
+_IMMENSE = 10_000  # changed files; of more, where so many may not be, the lines are not counted
 _OPERATIONS: Mapping[str, Literal["create", "delete"]] = {"A": "create", "D": "delete"}
 
 
@@ -37,7 +38,8 @@ def judged(
     tree = cage.apply(patch)
     between = ("-r", "-z", "--no-renames", cage.base.sha, tree)
     changes = parse_raw(cage.read("diff-tree", "--raw", "--full-index", *between))
-    numstat = parse_numstat(cage.read("diff-tree", "--numstat", *between))
+    immense = len(changes) > max(policy.limits.files, _IMMENSE)
+    numstat = parse_numstat(b"" if immense else cage.read("diff-tree", "--numstat", *between))
     emit(
         WorkSaved(
             files_changed=len(changes),
@@ -62,7 +64,8 @@ def _decisions(
 ) -> tuple[Decision, ...]:
     """What policy says of the change; its lines are read only if there are not too many of them."""
     limits = policy.limits
-    sizes = cage.sizes([c.new_id for c in changes if c.new_mode not in ("000000", _SUBMODULE)])
+    blobs = [c for c in changes[: limits.files] if c.new_mode not in ("000000", _SUBMODULE)]
+    sizes = cage.sizes([c.new_id for c in blobs])
     amount = numstat.insertions + numstat.deletions
     too_much = len(changes) > limits.files or amount > limits.lines
     too_much = too_much or any(size > limits.blob_bytes for size in sizes.values())

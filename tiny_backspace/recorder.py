@@ -10,7 +10,7 @@ from typing import TypeAlias, TypeVar
 
 from pydantic import ValidationError
 
-from tiny_backspace.events import Event, Record, ThoughtDelta, Warned
+from tiny_backspace.events import Event, Record, RunFailed, RunSucceeded, ThoughtDelta, Warned
 from tiny_backspace.redact import Redact, each_text
 
 Subscriber: TypeAlias = Callable[[Record], None]
@@ -26,7 +26,8 @@ class Recorder:
     """Stamps the events of one run and passes them on, in order. Any thread may call it.
 
     Subscribers get records; watchers get the text of thoughts as it comes. One that raises is
-    dropped with a warning: whoever listens never changes the run.
+    dropped with a warning: whoever listens never changes the run. After the closing event, nothing is
+    passed on: a thread that was left alone may still have something to say.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Recorder:
         self._held = ""
         self._waiting: deque[Event] = deque()
         self._passing = False
+        self._over = False
         self._lock = threading.RLock()
 
     def __call__(self, event: Event | ThoughtDelta) -> None:
@@ -70,6 +72,9 @@ class Recorder:
             self._passing = False
 
     def _record(self, event: Event) -> None:
+        if self._over:
+            return
+        self._over = isinstance(event, RunSucceeded | RunFailed)
         self._seq += 1
         record = Record(
             seq=self._seq, at=self._clock(), run_id=self.run_id, event=self._redacted(event)

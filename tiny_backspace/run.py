@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from tiny_backspace.agent.budget import Budget, Limits
 from tiny_backspace.agent.facts import Facts
@@ -59,6 +59,8 @@ from tiny_backspace.telemetry.turns import Checkpoint
 from tiny_backspace.verification import Subject, Verification, Verifier, verifying
 from tiny_backspace.views.state import RunState
 
+OpenSandbox: TypeAlias = Callable[[SandboxUse, Emit], AbstractContextManager[Sandbox]]
+
 
 class Journal(Turns, Protocol):
     """What `resume` needs, kept from when it is known on."""
@@ -98,9 +100,12 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the pipeline works with. `folder` is the run's own, `cache` every run's; `so_far` folds its records."""
+    """What the pipeline works with. `folder` is the run's own, `cache` every run's; `so_far` folds its records.
 
-    open_sandbox: Callable[[SandboxUse, Emit], AbstractContextManager[Sandbox]]
+    `setup`, where the user wants one, does it for a base (of a place) and says how sandboxes are opened then.
+    """
+
+    open_sandbox: OpenSandbox
     located: Callable[[Remote], Remote]
     destination: Callable[[LocalRepository | Remote], Destination]
     provider: Provider
@@ -113,6 +118,7 @@ class Parts:
     version: str
     so_far: Callable[[], RunState]
     journal: Journal
+    setup: Callable[[str, Mirror, Base, Emit], AbstractContextManager[OpenSandbox]] | None = None
 
 
 def run(request: Request, parts: Parts, emit: Emit) -> str:
@@ -121,7 +127,7 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
     emit(_started(request, parts))
     for note in parts.notes:
         emit(AgentThought(step="provider_selection", message=note))
-    with opened_early(parts.open_sandbox("agent", emit), "open-sandbox") as opened:
+    with nullcontext() if parts.setup else _agents(parts, emit) as early:
         with timed("validation", emit):
             origin, base, git = _resolve(request, parts, emit)
         _begin_journal(request.resumed, parts.journal, base, emit)
@@ -134,11 +140,34 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
         ):
             with timed("fetch", emit):
                 mirror.fetch(origin.url, base, emit)
-            with quarantine(parts.folder / "quarantine.git", mirror, base) as cage:
+            with (
+                quarantine(parts.folder / "quarantine.git", mirror, base) as cage,
+                _set_up(parts, origin, mirror, base, checked, emit) as furnished,
+                nullcontext(early) if early else _agents(furnished, emit) as opened,
+            ):
                 with timed("sandbox.wait", emit):
                     sandbox = opened()
-                finding = _inside(request, parts, sandbox, mirror, base, checked, emit)
+                finding = _inside(request, furnished, sandbox, mirror, base, checked, emit)
                 return deliver(request.delivery, checked(), cage, finding, parts.so_far, emit)
+
+
+def _agents(parts: Parts, emit: Emit) -> AbstractContextManager[Callable[[], Sandbox]]:
+    return opened_early(parts.open_sandbox("agent", emit), "open-sandbox")
+
+
+@contextmanager
+def _set_up(
+    parts: Parts, origin: LocalRepository | Remote, mirror: Mirror, base: Base,
+    checked: Callable[[], Destination], emit: Emit,
+) -> Generator[Parts]:  # fmt: skip
+    """The parts with sandboxes that have what the user's setup installs. It is over before the first is opened."""
+    if parts.setup is None:
+        yield parts
+        return
+    with timed("preflight.wait", emit):
+        checked()  # before minutes are spent
+    with parts.setup(origin.url, mirror, base, emit) as open_sandbox:
+        yield replace(parts, open_sandbox=open_sandbox)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from tiny_backspace.errors import UsageError
 _NAME = "tiny-backspace"
 _RUN_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _OWNER_ID = re.compile(r"[0-9a-f]{16}")
+_ROOM = 32 << 20  # bytes: the change (20 MiB at most), the quarantine, the history
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -74,6 +75,22 @@ def private_dir(path: Path) -> Path:
         raise UsageError(
             f"The folder {path} is not safe to use: {problem}",
             hint="Move it away, or make it your own: a folder with mode 0700.",
+        )
+    return path
+
+
+def with_room(path: Path) -> Path:
+    """The same folder, if its disk has room for what a run writes.
+
+    Raises:
+        UsageError: it has not, and the work would be lost.
+    """
+    disk = os.statvfs(path)
+    free = disk.f_bavail * disk.f_frsize
+    if disk.f_blocks and free < _ROOM:  # some network file systems do not tell
+        raise UsageError(
+            f"The disk of {path} has {free >> 20} MiB left, and a run needs {_ROOM >> 20}",
+            hint="Make room (`tiny-backspace prune`), or set XDG_STATE_HOME to a folder of another disk.",
         )
     return path
 
@@ -191,16 +208,34 @@ def hold(state: Path, run_id: str) -> Generator[None]:
         raise ValueError(run_id)
     private_dir(state)
     path = private_dir(state / "live") / run_id
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW
-    lock = os.open(path, flags, 0o600)  # not inherited by what the run starts (PEP 446)
+    lock = _locked(path, run_id)
     try:
-        _lock(lock, run_id)
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
+        yield
     finally:
+        path.unlink(missing_ok=True)
         os.close(lock)
+
+
+def _locked(path: Path, run_id: str) -> int:
+    """The open file of that name, locked: one that `forget_dead` removed before it was locked is none."""
+    while True:
+        # not inherited by what the run starts (PEP 446)
+        lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        try:
+            _lock(lock, run_id)
+            if _is_at(lock, path):
+                return lock
+        except BaseException:
+            os.close(lock)
+            raise
+        os.close(lock)
+
+
+def _is_at(file: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file), path.lstat())
+    except FileNotFoundError:
+        return False
 
 
 def _lock(lock: int, run_id: str) -> None:
@@ -230,3 +265,15 @@ def is_live(state: Path, run_id: str) -> bool:
     finally:
         os.close(lock)
     return False
+
+
+def forget_dead(state: Path) -> None:
+    """Remove the files of dead runs from `live`: one that was killed could not do it. Safe beside beginning ones."""
+    for path in (state / "live").glob("*"):
+        with suppress(OSError):  # it lives, has just ended, or is none of ours
+            lock = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
+            finally:
+                os.close(lock)

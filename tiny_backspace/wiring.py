@@ -5,9 +5,8 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Generator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from time import monotonic
 from typing import Protocol
 
@@ -21,23 +20,29 @@ from tiny_backspace.events import (
     RunFailed,
     RunStarted,
     RunSucceeded,
-    SandboxUse,
     ThoughtDelta,
     Warned,
 )
 from tiny_backspace.failure import concluded, crash_report
-from tiny_backspace.hosts import Ask, Host, credential, is_on, task, with_gh_token
+from tiny_backspace.forges.login import with_gh_token
+from tiny_backspace.hosts import Ask, Host, credential, is_on, task
 from tiny_backspace.providers.answering import answering
 from tiny_backspace.recorder import Recorder, Subscriber, Watcher
 from tiny_backspace.redact import redactor
 from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.source import Local, page, parse
 from tiny_backspace.request import understood
+from tiny_backspace.rooms import Rooms
+from tiny_backspace.rooms import wanted as setup_wanted
 from tiny_backspace.run import Parts, run
-from tiny_backspace.sandbox.container import Wish
-from tiny_backspace.sandbox.interface import Sandbox
 from tiny_backspace.settings import Settings, secrets
-from tiny_backspace.statedir import cache_dir, hold, is_live, owner_id, private_dir, state_dir
+from tiny_backspace.statedir import (
+    cache_dir,
+    hold,
+    private_dir,
+    state_dir,
+    with_room,
+)
 from tiny_backspace.tasks import Asked
 from tiny_backspace.telemetry.database import HistoryError
 from tiny_backspace.telemetry.logs import Logs
@@ -84,7 +89,7 @@ def execute(
         UsageError: the folders for its state cannot be used.
     """
     start = monotonic()
-    state_folder = private_dir(state_dir(environment))
+    state_folder = with_room(private_dir(state_dir(environment)))
     folded = Folded()
     settings, asked_gh = _with_token(asked.repo, settings, environment)
     token = credential(settings)
@@ -198,6 +203,7 @@ def _parts(
     ask: Ask | None,
 ) -> Generator[Parts]:
     state, cache = state_dir(environment), private_dir(cache_dir(environment))
+    rooms = Rooms(settings, setup_wanted(settings, environment), state, cache, run_id)
     chain = answering(
         settings.agents, settings.providers, cache / "replies" if settings.cache else None
     )
@@ -208,7 +214,7 @@ def _parts(
     host = Host(settings, git, emit, wanted.revises, ask, left)
     try:
         yield Parts(
-            open_sandbox=_opener(settings, state, run_id),
+            open_sandbox=rooms.open,
             located=host.located,
             destination=host.destination,
             provider=chain.provider,
@@ -221,40 +227,9 @@ def _parts(
             version=__version__,
             so_far=so_far,
             journal=journal,
+            setup=rooms.furnished if rooms.setup else None,
         )
     finally:
         shutil.rmtree(home, ignore_errors=True)
         if not any(folder.iterdir()):
             folder.rmdir()
-
-
-def _opener(
-    settings: Settings, state: Path, run_id: str
-) -> Callable[[SandboxUse, Emit], AbstractContextManager[Sandbox]]:
-    wish = Wish(
-        image=settings.image,
-        base=settings.base_image,
-        memory=settings.memory,
-        disk=settings.disk,
-        cpus=settings.cpus,
-        pids=settings.pids,
-        # the run's time is looked at between commands; the one that is going on then may end
-        seconds=settings.timeout + settings.command_timeout,
-        runtime=settings.runtime,
-    )
-
-    @contextmanager
-    def opened(use: SandboxUse, emit: Emit) -> Generator[Sandbox]:
-        from tiny_backspace.sandbox.engine import connect, remove_leftovers
-        from tiny_backspace.sandbox.opening import open_sandbox
-
-        engine, owner = connect(settings.docker_host), owner_id(state)
-        if use == "agent":
-            remove_leftovers(engine, owner, lambda other: is_live(state, other))
-            wanted = wish
-        else:
-            wanted = replace(wish, seconds=settings.verify_timeout)
-        with open_sandbox(engine, wanted, run_id, owner, emit, use) as sandbox:
-            yield sandbox
-
-    return opened

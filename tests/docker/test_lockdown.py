@@ -142,7 +142,9 @@ def test_a_limit_that_is_not_the_one_asked_for_is_refused(
     changes, sentence = DIFFERENT[limit]
 
     with pytest.raises(SandboxUnverified, match=sentence):
-        opening._attest(sandbox, "agent", sandbox._id, "sha256:0", replace(real, **changes), events.append)
+        opening._attest(
+            sandbox, "agent", sandbox._id, "sha256:0", replace(real, **changes), events.append
+        )
 
     (event,) = events
     assert isinstance(event, SandboxAttested)

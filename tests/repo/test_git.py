@@ -143,10 +143,11 @@ def test_a_file_does_not_grow_above_its_limit(tmp_path: Path) -> None:
 
 def test_memory_and_processor_time_are_limited(tmp_path: Path) -> None:
     said = host_git(tmp_path).run(
-        *shell("ulimit -v; ulimit -t; ulimit -c"), limits=Limits(1 << 30, 7, 1 << 20, 10)
+        *shell("ulimit -v; ulimit -d; ulimit -t; ulimit -c"),
+        limits=Limits(1 << 30, 1 << 29, 7, 1 << 20, 10),
     )
 
-    assert said.text.split() == [str(1 << 20), "7", "0"]
+    assert said.text.split() == [str(1 << 20), str(1 << 19), "7", "0"]
 
 
 def test_a_pack_larger_than_the_memory_can_be_read(tmp_path: Path) -> None:

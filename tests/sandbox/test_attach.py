@@ -93,6 +93,23 @@ def test_everything_is_sent_and_the_end_is_told(tmp_path: Path) -> None:
     assert heard == [b"".join(chunks)]
 
 
+@pytest.mark.parametrize("cut", [*range(1, 8), 8, 12])
+def test_a_stream_that_ends_in_the_middle_of_a_frame_has_broken_off(
+    tmp_path: Path, cut: int
+) -> None:
+    said, got = wire([(1, b"whole"), (1, b"broken")]), bytearray()
+    whole = len(wire([(1, b"whole")]))
+
+    with (
+        engine(tmp_path / "s", UPGRADED + said[: whole + cut]),
+        Attached(str(tmp_path / "s"), "1.41", "e", 5) as attached,
+        pytest.raises(SandboxLost, match="broke off"),
+    ):
+        attached.exchange((), lambda _, data: got.__iadd__(data) == b"", monotonic() + 5)
+
+    assert bytes(got) == b"whole" + b"broken"[: max(0, cut - 8)]
+
+
 def test_silence_ends_at_the_deadline(tmp_path: Path) -> None:
     with (
         engine(tmp_path / "s", UPGRADED, wait_for=1),
@@ -114,6 +131,15 @@ def test_an_engine_that_does_not_start_the_command_is_an_error(
 ) -> None:
     with engine(tmp_path / "s", answer), pytest.raises(SandboxLost, match=said):
         Attached(str(tmp_path / "s"), "1.41", "e", 5)
+
+
+def test_an_engine_that_stalls_is_an_error(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "s"))
+        server.listen()
+
+        with pytest.raises(SandboxLost, match="did not start the command: timed out"):
+            Attached(str(tmp_path / "s"), "1.41", "e", 0.05)
 
 
 def test_no_engine_at_all_is_an_error(tmp_path: Path) -> None:

@@ -112,6 +112,10 @@ def test_a_control_that_is_off_is_named_and_nothing_else_is(change: str) -> None
         (with_mount("/mnt/host", mode="ro"), "/mnt/host is a read-only ext4 mount that was not"),
         (with_mount("/run/docker.sock", fs="tmpfs", root="/docker.sock"), "/run/docker.sock is a"),
         (with_mount("/run", fs="tmpfs", root="/"), "/run is a writable tmpfs mount"),
+        (with_mount("/run", fs="tmpfs", root="/", mode="ro"), "/run is a read-only tmpfs mount"),
+        (with_mount("/run/podman-init"), "/run/podman-init is a writable ext4 mount"),
+        (with_mount("/dev/null", fs="devtmpfs", root="/vda"), "/dev/null is a writable devtmpfs"),
+        (with_mount("/dev/vda", fs="devtmpfs", root="/vda"), "/dev/vda is a writable devtmpfs"),
         (
             with_mount("/host/proc", fs="proc", mode="ro", root="/"),
             "/host/proc is a read-only proc",
@@ -123,6 +127,22 @@ def test_a_control_that_is_off_is_named_and_nothing_else_is(change: str) -> None
 )
 def test_a_mount_nobody_asked_for_is_a_problem(text: str, sentence: str) -> None:
     assert any(sentence in each for each in found_in(text))
+
+
+PODMANS = """\
+/proc/self/mountinfo:313 311 0:128 / /run ro,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw,size=64k
+/proc/self/mountinfo:318 313 254:0 /usr/bin/catatonit /run/podman-init ro,relatime - ext4 /dev/vda rw
+/proc/self/mountinfo:322 311 0:135 / /var/tmp ro,nosuid,nodev,noexec,relatime - tmpfs tmpfs rw,size=64k
+"""
+ROOTLESS = """\
+/proc/self/mountinfo:320 315 0:6 /null /dev/null rw,nosuid,noexec - devtmpfs devtmpfs rw,mode=755
+/proc/self/mountinfo:321 315 0:6 /urandom /dev/urandom rw,nosuid,noexec - devtmpfs devtmpfs rw,mode=755
+"""
+
+
+@pytest.mark.parametrize("more", [PODMANS, ROOTLESS])
+def test_what_another_engine_mounts_by_nature_is_none(more: str) -> None:
+    assert found_in(replaced(V2, "end:\n", f"{more}end:\n")) == ()
 
 
 FACTS = [

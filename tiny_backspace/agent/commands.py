@@ -19,6 +19,10 @@ Hidden: TypeAlias = Callable[[], tuple[str, ...]]
 
 _SEARCH_SECONDS = 60
 _KILLED = 137
+_WROTE_TOO_MUCH = (
+    "stopped: it wrote too much; send its output to a file and look at parts of that"
+)
+_NO_MEMORY = "killed, most likely because it ran out of memory"  # nothing else there kills so
 _COMPLAINT = 1000  # bytes of rg's stderr that the model gets
 _ROOM = ANSWER_BYTES - 256 - _COMPLAINT  # bytes of lines that one answer has room for
 _LISTED = 32 << 20  # bytes that rg may write: an answer shows a thousandth of it
@@ -49,8 +53,8 @@ def bash(sandbox: Sandbox, args: Bash, *, at_most: Callable[[], float]) -> Outpu
     timeout = max(0.1, round(min(args.timeout, at_most()), 1))  # 0 would be no time-out at all
     result = sandbox.exec(["bash", "-c", args.command], timeout=timeout)
     first = f"timed out after {timeout:g} s" if result.timed_out else f"exit {result.exit_code}"
-    if result.clipped and result.exit_code == _KILLED and not result.timed_out:
-        first = "stopped: it wrote too much; send its output to a file and look at parts of that"
+    if result.exit_code == _KILLED and not result.timed_out:
+        first = _WROTE_TOO_MUCH if result.clipped else f"{first} ({_NO_MEMORY})"
     return Output(f"{first}\n{_written(result)}", ok=result.ok, exit_code=result.exit_code)
 
 

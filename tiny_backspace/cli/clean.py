@@ -18,7 +18,8 @@ def register(app: typer.Typer) -> None:
 def clean() -> None:
     """Remove containers and temporary files of runs that are dead; never of a living one.
 
-    Patches and the history stay. A run does this for containers by itself.
+    And what setups have installed, unless a run uses it now: it is made again when it
+    is wanted. Patches and the history stay. A run does this for containers by itself.
 
     \b
     Example:
@@ -26,16 +27,22 @@ def clean() -> None:
     """  # noqa: D301 - \b keeps the lines of an example apart
     from tiny_backspace.sandbox.engine import connect, remove_leftovers
     from tiny_backspace.settings import docker_host
-    from tiny_backspace.statedir import is_live, owner_id, state_dir
+    from tiny_backspace.setup.shelf import SETUPS, Shelf
+    from tiny_backspace.statedir import cache_dir, forget_dead, is_live, owner_id, state_dir
 
     state = state_dir(os.environ)
     if not state.exists():
         sys.stderr.write("Nothing to clean: there was no run yet.\n")
         return
     files = _remove_files(state)
+    forget_dead(state)
     engine = connect(docker_host(os.environ))
     containers = remove_leftovers(engine, owner_id(state), lambda run_id: is_live(state, run_id))
-    sys.stderr.write(f"Removed {len(containers)} container(s) and {files} temporary folder(s).\n")
+    shelf = Shelf(engine, cache_dir(os.environ) / SETUPS, owner_id(state))
+    setups = shelf.forget_unfinished() + shelf.trim(0)
+    sys.stderr.write(
+        f"Removed {len(containers)} container(s), {files} temporary folder(s) and {setups} setup(s).\n"
+    )
 
 
 def _remove_files(state: Path) -> int:

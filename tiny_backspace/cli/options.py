@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeAlias
 import typer
 
 _AGENT, _CHANGE, _SANDBOX, _SHOWN = "Agent", "Change", "Sandbox", "Output"
+_SETUP = "Setup"
 
 
 class Output(StrEnum):
@@ -22,6 +23,11 @@ def _option(help: str, panel: str, *names: str, metavar: str | None = None) -> A
     return typer.Option(
         *names, help=help, rich_help_panel=panel, metavar=metavar, show_default=False
     )
+
+
+def _absolute(path: str | None) -> str | None:
+    """So that `resume` finds it from another folder."""
+    return str(Path(path).expanduser().absolute()) if path else None
 
 
 Prompt: TypeAlias = Annotated[
@@ -133,6 +139,40 @@ VerifyBase: TypeAlias = Annotated[
         "--verify-base/--no-verify-base",
     ),
 ]
+Setup: TypeAlias = Annotated[
+    list[str] | None,
+    _option(
+        "Run this once, with package registries in reach, before the agent. Repeatable.",
+        _SETUP,
+        metavar="CMD",
+    ),
+]
+SetupFile: TypeAlias = Annotated[
+    str | None,
+    typer.Option(
+        help="Run this bash script of yours as the last of them.",
+        rich_help_panel=_SETUP,
+        metavar="FILE",
+        show_default=False,
+        callback=_absolute,
+    ),
+]
+SetupRegistry: TypeAlias = Annotated[
+    str | None,
+    _option(
+        "What it may reach, as you have it configured [all].", _SETUP, metavar="python,node,debian"
+    ),
+]
+SetupHost: TypeAlias = Annotated[
+    list[str] | None,
+    _option("And this, over TLS: name, name:port or '*.name'. Repeatable.", _SETUP, metavar="HOST"),
+]
+SetupTimeout: TypeAlias = Annotated[
+    str | None, _option("Time for all of it [10m].", _SETUP, metavar="TIME")
+]
+SetupDisk: TypeAlias = Annotated[
+    str | None, _option("Room for what it installs [2g].", _SETUP, metavar="SIZE")
+]
 MaxFiles: TypeAlias = Annotated[
     int | None, _option("Files that a change may touch [100].", _CHANGE, metavar="N")
 ]
@@ -225,7 +265,7 @@ EnvFile: TypeAlias = Annotated[
 
 SETTINGS = frozenset(
     (
-        "publish", "dry_run", "approve", "branch", "title", "label", "reviewer", "assignee", "draft", "fork", "force", "history", "allow_path", "verify", "verify_attempts", "verify_timeout", "verify_base", "max_files", "max_lines", "max_file_size", "agents", "max_turns", "max_tool_calls",
+        "publish", "dry_run", "approve", "branch", "title", "label", "reviewer", "assignee", "draft", "fork", "force", "history", "allow_path", "verify", "verify_attempts", "verify_timeout", "verify_base", "setup", "setup_file", "setup_registry", "setup_host", "setup_timeout", "setup_disk", "max_files", "max_lines", "max_file_size", "agents", "max_turns", "max_tool_calls",
         "max_cost", "max_tokens", "timeout", "command_timeout", "cache", "image", "memory", "disk", "cpus", "pids",
         "runtime",
     )

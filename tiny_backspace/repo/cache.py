@@ -58,15 +58,26 @@ def trim(folder: Path, limit: int) -> None:
 
 
 def _removed(path: Path) -> bool:
+    with only_user(path) as alone:
+        if alone:
+            (path / "HEAD").unlink(
+                missing_ok=True
+            )  # should we be killed now, the rest is no mirror
+            shutil.rmtree(path, ignore_errors=True)
+        return alone
+
+
+@contextmanager
+def only_user(path: Path) -> Iterator[bool]:
+    """Whether nobody uses it nor writes to it. Then nobody begins to before the block ends."""
     with ExitStack() as held:
+        alone = True
         try:
             for kind in ("used", "lock"):
                 held.enter_context(_flock(f"{path}.{kind}", fcntl.LOCK_EX | fcntl.LOCK_NB))
         except BlockingIOError:
-            return False
-        (path / "HEAD").unlink(missing_ok=True)  # should we be killed now, the rest is no mirror
-        shutil.rmtree(path, ignore_errors=True)
-        return True
+            alone = False
+        yield alone
 
 
 def _last_used(path: Path) -> float:

@@ -29,9 +29,13 @@ _NOT_FOUND = 127  # the shell's word for a program that is not there
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Of one git child. Bytes and seconds. `network`: it may speak to others, as its work is to."""
+    """Of one git child. Bytes and seconds. `network`: it may speak to others, as its work is to.
+
+    `memory` is address space, files that are mapped included; `heap` what it may ask for besides.
+    """
 
     memory: int
+    heap: int
     cpu: int
     file: int
     wall: float
@@ -39,8 +43,10 @@ class Limits:
     network: bool = False
 
 
-AGENTS_WORK = Limits(memory=1024 * _MIB, cpu=30, file=256 * _MIB, wall=60)
-TRANSFER = Limits(memory=4096 * _MIB, cpu=300, file=2048 * _MIB, wall=300, network=True)
+AGENTS_WORK = Limits(memory=1024 * _MIB, heap=1024 * _MIB, cpu=30, file=256 * _MIB, wall=60)
+TRANSFER = Limits(
+    memory=4096 * _MIB, heap=960 * _MIB, cpu=300, file=2048 * _MIB, wall=300, network=True
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +64,11 @@ class Done:
     @property
     def text(self) -> str:
         return self.stdout.decode(errors="replace").strip()
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it wanted more memory than it may have."""
+        return b"out of memory" in self.stderr.lower()
 
     @property
     def complaint(self) -> str:
@@ -190,7 +201,8 @@ class Git:
 def _limited(limits: Limits) -> list[str]:
     """An argv that sets the limits and becomes what follows. macOS has no limit on address space."""
     script = (
-        f"ulimit -v {limits.memory >> 10} 2>/dev/null; ulimit -t {limits.cpu}; "
+        f"ulimit -v {limits.memory >> 10} 2>/dev/null; ulimit -d {limits.heap >> 10} 2>/dev/null; "
+        f"ulimit -t {limits.cpu}; "
         f"ulimit -f {limits.file >> 9}; ulimit -n 256; ulimit -c 0; "
         'exec "$@"'
     )

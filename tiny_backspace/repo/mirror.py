@@ -13,16 +13,20 @@ from pathlib import Path
 from tiny_backspace.errors import RepoError, SandboxError
 from tiny_backspace.events import Emit, GitOperation, Warned
 from tiny_backspace.repo.cache import LIMIT, in_use, locked, trim
-from tiny_backspace.repo.git import TRANSFER, Done, Git
+from tiny_backspace.repo.git import TRANSFER, Done, Git, Limits
 from tiny_backspace.repo.packs import damaged_pack, tar_entry
 from tiny_backspace.repo.remote import PATIENCE, Patience, refusal, unreadable
 from tiny_backspace.sandbox.interface import Sandbox
 
 _MANY_PACKS = 8  # a run on a new commit adds one, and all of them travel: fold them now and then
 _LONGEST_RUN = 3 * 3600  # seconds: the most that --timeout takes, and time to come and go
-_TIDYING = replace(TRANSFER, network=False)
+_ALL_HISTORY = replace(TRANSFER, heap=TRANSFER.memory)  # some bytes for every object there ever was
+_TIDYING = replace(_ALL_HISTORY, network=False)
 _PREFIX = "refs/tiny-backspace/"
 _NO_BRANCH = "work"  # what a detached base is called inside
+TOO_LARGE = (
+    "That is what git may have of memory. Something in it is immense, or was made to look so."
+)
 
 # Argument: branch. Standard input: objects, `shallow` and the branch itself as a tar. What it leaves is a
 # plain repository whose only commit is the base, and a copy of the index to take the change out with.
@@ -104,11 +108,15 @@ class Mirror:
         # what a shallow repository of the user's has is all there is
         return ("--update-shallow",) if self.depth is None else (f"--depth={self.depth}",)
 
+    @property
+    def _limits(self) -> Limits:
+        return _ALL_HISTORY if self.depth is None else TRANSFER
+
     def _fetched(self, url: str, base: Base) -> Done:
         return self.git.run(
             "fetch", "-q", *self._how_deep, "--no-tags", "--no-write-fetch-head",
             "--end-of-options", url, f"{base.sha}:{_PREFIX}{base.sha}",
-            git_dir=self.path, limits=TRANSFER,
+            git_dir=self.path, limits=self._limits,
         )  # fmt: skip
 
     def _failed(self, url: str, base: Base, done: Done) -> RepoError:
@@ -120,6 +128,10 @@ class Mirror:
             return RepoError(
                 f"{what}: it is larger than {TRANSFER.file >> 30} GiB",
                 hint="Leave out --history full." if self.depth is None else None,
+            )
+        if done.too_large:
+            return RepoError(
+                f"{what}: it does not fit into {self._limits.heap >> 20} MiB", hint=TOO_LARGE
             )
         if "possible repository corruption" in done.complaint:
             return RepoError(

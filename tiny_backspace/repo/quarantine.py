@@ -14,12 +14,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tiny_backspace.errors import AgentError, RepoError
-from tiny_backspace.repo.git import Done, Git
-from tiny_backspace.repo.mirror import Base, Mirror
+from tiny_backspace.repo.git import AGENTS_WORK, Done, Git
+from tiny_backspace.repo.mirror import TOO_LARGE, Base, Mirror
 from tiny_backspace.sandbox.interface import Sandbox
 
 JUDGED_LIMIT = 20 << 20  # bytes of a patch; a larger one is kept, and not looked at
 KEPT_LIMIT = 256 << 20
+_APPLYING = replace(
+    AGENTS_WORK, cpu=8
+)  # seconds; what `JUDGED_LIMIT` allows takes one, if it is honest
 
 # Argument: base. The index is a copy of the one made at check-out, so that nothing the agent did to
 # its own (assume-unchanged, a lock left behind) hides a change. Git compares whole seconds, and would
@@ -182,10 +185,11 @@ class Quarantine:
         with patch.path.open("rb") as file:
             applied = self.git.run(
                 "apply", "--cached", "--binary", "--whitespace=nowarn", "-",
-                git_dir=self.path, stdin=file, env=index,
+                git_dir=self.path, stdin=file, env=index, limits=_APPLYING,
             )  # fmt: skip
         if not applied.ok:
-            raise AgentError(f"the patch does not apply to its base: {applied.complaint}")
+            why = applied.complaint or "git was ended at its limits"
+            raise AgentError(f"the patch does not apply to its base: {why}")
         tree = self.git.must(
             "write-tree", git_dir=self.path, env=index, doing="writing the tree"
         ).text
@@ -196,8 +200,18 @@ class Quarantine:
         return tree
 
     def read(self, *args: str) -> bytes:
-        """The output of a git command that reads objects here."""
-        return self.git.must(*args, git_dir=self.path, doing="reading the change").stdout
+        """The output of a git command that reads objects here.
+
+        Raises:
+            AgentError: it takes more memory than git may have.
+            RepoError: git failed.
+        """
+        done = self.git.run(*args, git_dir=self.path)
+        if done.too_large:
+            raise AgentError("the change is too large to be looked at: git has not the memory")
+        if not done.ok:
+            raise RepoError(f"git failed while reading the change: {done.complaint}")
+        return done.stdout
 
     def sizes(self, ids: list[str]) -> dict[str, int]:
         """Bytes of each blob."""
@@ -251,6 +265,9 @@ def _unreadable(read: Done, mirror: Mirror, base: Base) -> RepoError:
             f"git refuses a path of this repository: {read.complaint}",
             hint="It could be checked out nowhere. Start from a commit without it: --base REF.",
         )
+    if read.too_large:
+        what = f"the tree of {base.sha[:12]} does not fit into {AGENTS_WORK.memory >> 20} MiB"
+        return RepoError(what, hint=TOO_LARGE)
     if read.exit_code < 0 or "tree depth" in read.complaint:  # older ones crash
         return RepoError(
             f"git cannot read the tree of {base.sha[:12]}: {read.complaint or 'it crashed'}",

@@ -56,6 +56,11 @@ class Demultiplexer:
             if payload:
                 yield kind, payload
 
+    @property
+    def whole(self) -> bool:
+        """Whether no frame has begun that has not ended: an engine that is well stops nowhere else."""
+        return not self._buffer
+
 
 class Attached:
     """An exec that was created and is now started and attached. Close it, or use it in a `with`."""
@@ -103,6 +108,9 @@ class Attached:
 
         `deadline` is on the monotonic clock. `close` half-closes after the last byte, so that the
         command sees the end of its input. `outgoing` is pulled only as fast as the other side reads.
+
+        Raises:
+            SandboxLost: the stream broke off in the middle of a frame.
         """
         source: Iterator[bytes] | None = iter(outgoing)
         with selectors.DefaultSelector() as selector:
@@ -121,7 +129,7 @@ class Attached:
                         source = None
                     if ready & selectors.EVENT_READ:
                         if not (data := self._receive()):
-                            return Ended.CLOSED
+                            return self._closed()
                         if self._deliver(data, consume):
                             return Ended.DONE
         return Ended.DEADLINE
@@ -153,11 +161,21 @@ class Attached:
         except ConnectionError:
             return None
 
+    def _closed(self) -> Ended:
+        if not self._frames.whole:
+            raise SandboxLost("the engine's stream broke off in the middle of what a command said")
+        return Ended.CLOSED
+
     def _deliver(self, data: bytes, consume: Consume) -> bool:
         done = False
         for kind, payload in self._frames.feed(data):
             done = consume(kind, payload) or done
         return done
+
+    def taken_over(self) -> tuple[socket.socket, bytes]:
+        """The stream as it is, frames and all, and what has come of it: for somebody who waits in another way."""
+        early, self._early = self._early, b""
+        return socket.socket(fileno=self._socket.detach()), early
 
     def alive(self) -> bool:
         """Whether the stream is still open, as far as can be told without waiting."""

@@ -21,7 +21,7 @@ from tiny_backspace.sandbox.kernelfiles import (
     printing,
     value,
 )
-from tiny_backspace.sandbox.mounts import Mount, mount, mount_problems, root_read_only
+from tiny_backspace.sandbox.mounts import Kept, Mount, mount, mount_problems, root_read_only
 
 _FILTERED = 2  # the status file's Seccomp: 0 off, 1 strict, 2 a filter
 _PAGE = 1 << 16  # the largest page there is: the kernel rounds a memory limit down to whole ones
@@ -88,7 +88,10 @@ class Attestation:
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What must be so: `memory` in bytes and no swap beside it; each path of `writable` a tmpfs of its own."""
+    """What must be so: `memory` in bytes and no swap beside it; each path of `writable` a tmpfs of its own.
+
+    `kept` is the one volume that has to be mounted, if any is.
+    """
 
     uid: int
     gid: int
@@ -96,6 +99,7 @@ class Expected:
     cpus: float
     pids: int
     writable: tuple[str, ...]
+    kept: Kept | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +157,7 @@ def problems(found: Attestation, expected: Expected) -> tuple[str, ...]:
         *_privileges(found, expected),
         *_limits(found, expected),
         *_network(found),
-        *mount_problems(found.mounts, expected.writable),
+        *mount_problems(found.mounts, expected.writable, expected.kept),
     )
 
 

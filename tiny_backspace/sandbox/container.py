@@ -11,6 +11,7 @@ from tiny_backspace.sandbox import seccomp
 WORKSPACE = "/workspace"
 TMP = "/tmp"  # noqa: S108 - the container's own
 HOME = "/home/agent"
+SETUP = "/opt/setup"  # where the volume of a setup is mounted
 INIT_UID = 10000  # PID 1 and its deadline: out of reach of …
 AGENT_UID = 10001  # … everything that is exec'd
 
@@ -43,6 +44,14 @@ class Wish:
     pids: int = 512
     seconds: float = 1800
     runtime: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Volume:
+    """A named volume of the engine, at `SETUP`; it has no limit of its own. Written to by a setup only."""
+
+    name: str
+    writable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,9 @@ def limits(wish: Wish, *, engine_memory: int, engine_cpus: int) -> Limits:
     return Limits(memory, workspace, tmp, home, cpus, wish.pids)
 
 
-def host_config(limits: Limits, *, runtime: str | None) -> dict[str, Any]:
+def host_config(
+    limits: Limits, *, runtime: str | None, volume: Volume | None = None
+) -> dict[str, Any]:
     """Keyword arguments of docker-py's `create_host_config`."""
     from docker.types import LogConfig, Ulimit
 
@@ -124,7 +135,14 @@ def host_config(limits: Limits, *, runtime: str | None) -> dict[str, Any]:
         "auto_remove": True,
         "oom_score_adj": 500,
         "runtime": runtime,
+        **({"mounts": [_mounted(volume)]} if volume else {}),
     }
+
+
+def _mounted(volume: Volume) -> Any:  # noqa: ANN401 - docker-py's own, a dictionary
+    from docker.types import Mount
+
+    return Mount(SETUP, volume.name, type="volume", read_only=not volume.writable)
 
 
 def container(image: str, seconds: float, labels: dict[str, str], name: str) -> dict[str, Any]:

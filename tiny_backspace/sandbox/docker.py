@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from time import monotonic, sleep
 
@@ -10,8 +10,8 @@ from tiny_backspace.errors import SandboxLost
 from tiny_backspace.events import Emit, Warned
 from tiny_backspace.sandbox import container, plain, session
 from tiny_backspace.sandbox.attach import Attached, Ended
-from tiny_backspace.sandbox.container import AGENT_UID
-from tiny_backspace.sandbox.engine import Engine, translated
+from tiny_backspace.sandbox.container import AGENT_UID, INIT_UID
+from tiny_backspace.sandbox.engine import Engine, remove, translated
 from tiny_backspace.sandbox.interface import ExecResult, OnOutput, Stdin
 from tiny_backspace.sandbox.output import Collected
 from tiny_backspace.sandbox.pool import Sessions
@@ -26,12 +26,20 @@ class DockerSandbox:
     """One container. `exec` has an exec of its own; the other verbs use sessions (session.py, pool.py).
 
     The verbs may be called from several threads. `exec` ends all that runs beside it, when it is done.
+    Only its commands have `environment`, and are looked for in that PATH: ours are the image's.
     """
 
-    def __init__(self, engine: Engine, container_id: str, emit: Emit) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        container_id: str,
+        emit: Emit,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._engine = engine
         self._id = container_id
         self._emit = emit
+        self._variables = [f"{name}={value}" for name, value in (environment or {}).items()]
         self._sessions = Sessions(self._start_session)
 
     def exec(
@@ -42,6 +50,8 @@ class DockerSandbox:
         stdin: Stdin = b"",
         on_output: OnOutput | None = None,
     ) -> ExecResult:
+        if self._variables:
+            argv = ["env", *self._variables, *argv]
         try:
             result = self._run(argv, timeout, stdin, on_output)
         except BaseException:
@@ -117,13 +127,22 @@ class DockerSandbox:
         over = exit_code in (124, _KILLED) and monotonic() - start >= timeout
         return collected.result(exit_code, timed_out=over)
 
-    def _create_exec(self, argv: Sequence[str], *, stdin: bool) -> str:
+    def beside(self, argv: Sequence[str]) -> Attached:
+        """A program of ours that runs as PID 1 does: out of reach of all that is exec'd, and never swept."""
+        return self._attach(self._create_exec(argv, stdin=True, uid=INIT_UID))
+
+    def kill(self) -> None:
+        """End the container at once; whoever is using it is told that it is lost."""
+        with translated("ending the container"):
+            remove(self._engine, self._id)
+
+    def _create_exec(self, argv: Sequence[str], *, stdin: bool, uid: int = AGENT_UID) -> str:
         with translated("starting a command"):
             created = self._engine.api.exec_create(
                 self._id,
                 list(argv),
                 stdin=stdin,
-                user=f"{AGENT_UID}:{AGENT_UID}",
+                user=f"{uid}:{uid}",
                 workdir=container.WORKSPACE,
             )
         return str(created["Id"])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tiny_backspace.errors import SandboxError, SandboxLost, UsageError
+from tiny_backspace.overlap import IMPORTING
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -28,6 +29,11 @@ class Engine:
     api: APIClient
     socket_path: str
 
+    def is_podman(self) -> bool:
+        """Whether it is Podman, which speaks as Docker does and takes some options otherwise."""
+        parts = self.api.version().get("Components") or ()
+        return any(part["Name"] == "Podman Engine" for part in parts)
+
 
 def connect(docker_host: str | None) -> Engine:
     """The engine of `docker_host` (DOCKER_HOST), or of the docker CLI's current context.
@@ -36,8 +42,9 @@ def connect(docker_host: str | None) -> Engine:
         UsageError: it is not on this machine; a run trusts the engine with everything.
         SandboxError: nobody answers there.
     """
-    from docker import APIClient
-    from docker.errors import DockerException
+    with IMPORTING:
+        from docker import APIClient
+        from docker.errors import DockerException
 
     host = docker_host or _context_host()
     if not host.startswith("unix://"):

@@ -12,7 +12,7 @@ from typing import Any
 from tiny_backspace.errors import SandboxError, SandboxUnverified, TinyBackspaceError
 from tiny_backspace.events import Event, SandboxAttested, ThoughtDelta
 from tiny_backspace.finding import Finding
-from tiny_backspace.sandbox import container, image
+from tiny_backspace.sandbox import container, image, podman
 from tiny_backspace.sandbox.container import Wish
 from tiny_backspace.sandbox.engine import Engine, connect, translated
 from tiny_backspace.sandbox.opening import open_sandbox
@@ -69,8 +69,7 @@ def _engine(
     found = ", ".join(
         (said, engine.socket_path, f"cgroup v{info.get('CgroupVersion', '?')}", *kinds)
     )
-    podman = "Podman Engine" in parts
-    old = not podman and _numbers(said) < _ENGINE
+    old = "Podman Engine" not in parts and _numbers(said) < _ENGINE
     yield Finding("engine", "warning" if old else "ok", found, _KEEP_NEW if old else "")
     if runc := parts.get("runc"):
         old = _numbers(runc) < _RUNC
@@ -120,14 +119,23 @@ def _container(engine: Engine, wish: Wish, owner: str, *, thorough: bool) -> Ite
             limits = container.limits(
                 wish, engine_memory=info["MemTotal"], engine_cpus=info["NCPU"]
             )
+            known = podman.LACKS if engine.is_podman() else {}
             for name, result in tried(sandbox, limits).items():
-                holds = result == "holds"
-                fix = "" if holds else "This engine does not keep it: see docs/security.md."
-                yield Finding(TITLES[name], "ok" if holds else "failed", result, fix)
+                yield _control(name, result, known)
     except SandboxUnverified as error:
         yield Finding("sandbox", "failed", str(error), error.hint or "")
     except TinyBackspaceError as error:
         yield Finding("sandbox", "failed", str(error), error.hint or "")
+
+
+def _control(name: str, result: str, known: Mapping[str, str]) -> Finding:
+    if result == "holds":
+        return Finding(TITLES[name], "ok", result, "")
+    if result == "open" and name in known:
+        return Finding(TITLES[name], "warning", result, known[name])
+    return Finding(
+        TITLES[name], "failed", result, "This engine does not keep it: see docs/security.md."
+    )
 
 
 def _attested(said: SandboxAttested) -> str:

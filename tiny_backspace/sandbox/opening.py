@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 from tiny_backspace.errors import SandboxError, SandboxUnverified
 from tiny_backspace.events import Emit, SandboxAttested, SandboxUse, Warned, timed
-from tiny_backspace.sandbox import attest, container, image
-from tiny_backspace.sandbox.container import AGENT_UID, Limits, Wish
+from tiny_backspace.sandbox import attest, container, image, podman
+from tiny_backspace.sandbox.container import AGENT_UID, SETUP, Limits, Volume, Wish
 from tiny_backspace.sandbox.docker import DockerSandbox
 from tiny_backspace.sandbox.engine import (
     DEADLINE_LABEL,
@@ -20,15 +20,19 @@ from tiny_backspace.sandbox.engine import (
     remove,
     translated,
 )
+from tiny_backspace.sandbox.mounts import Kept
 
 _CLEANUP = 120.0  # seconds a container outlives the run's time-out, for an orderly end
 
 
 @contextmanager
 def open_sandbox(
-    engine: Engine, wish: Wish, run_id: str, owner: str, emit: Emit, use: SandboxUse = "agent"
-) -> Generator[DockerSandbox]:
+    engine: Engine, wish: Wish, run_id: str, owner: str, emit: Emit, use: SandboxUse = "agent",
+    volume: Volume | None = None, environment: Mapping[str, str] | None = None,
+) -> Generator[DockerSandbox]:  # fmt: skip
     """A container that has shown from inside that it is locked down; removed in any case.
+
+    `environment` is what the commands of others find there besides ours.
 
     Raises:
         SandboxError: it could not be made.
@@ -46,31 +50,37 @@ def open_sandbox(
         DEADLINE_LABEL: str(int(wish.seconds + _CLEANUP)),
     }
     with timed("sandbox.create", emit), translated("making the container"):
-        container_id = _create(engine, image_id, limits, wish, labels, name)
-    sandbox = DockerSandbox(engine, container_id, emit)
+        container_id = _create(engine, image_id, limits, wish, labels, name, volume)
+    sandbox = DockerSandbox(engine, container_id, emit, environment)
     try:
         with translated("starting the container"), timed("sandbox.start", emit):
             engine.api.start(container_id)
         with timed("sandbox.attest", emit):
-            _attest(sandbox, use, container_id, image_id, limits, emit)
+            _attest(sandbox, use, container_id, image_id, limits, emit, volume)
         yield sandbox
     finally:
-        sandbox.close_session()
-        with timed("sandbox.remove", emit):
-            _remove_in_any_case(engine, container_id, emit)
+        try:
+            _end(engine, sandbox, container_id, emit)
+        except BaseException:  # a signal came before the removal had begun
+            _end(engine, sandbox, container_id, emit)
+            raise
 
 
 def _create(
-    engine: Engine, image_id: str, limits: Limits, wish: Wish, labels: dict[str, str], name: str
-) -> str:
-    host = engine.api.create_host_config(**container.host_config(limits, runtime=wish.runtime))
+    engine: Engine, image_id: str, limits: Limits, wish: Wish, labels: dict[str, str], name: str,
+    volume: Volume | None,
+) -> str:  # fmt: skip
+    options = container.host_config(limits, runtime=wish.runtime, volume=volume)
     asked: dict[str, Any] = container.container(image_id, wish.seconds + _CLEANUP, labels, name)
+    if engine.is_podman():
+        options, asked = podman.host_config(options), podman.container(asked)
+    host = engine.api.create_host_config(**options)
     return str(engine.api.create_container(**asked, host_config=host)["Id"])
 
 
 def _attest(
     sandbox: DockerSandbox, use: SandboxUse, container_id: str, image_id: str, limits: Limits,
-    emit: Emit,
+    emit: Emit, volume: Volume | None = None,
 ) -> None:  # fmt: skip
     facts = attest.parse(sandbox.call(attest.SCRIPT, timeout=30).stdout)
     expected = attest.Expected(
@@ -80,6 +90,7 @@ def _attest(
         cpus=limits.cpus,
         pids=limits.pids,
         writable=(container.WORKSPACE, container.TMP, container.HOME),
+        kept=Kept(SETUP, volume.name, volume.writable) if volume else None,
     )
     problems = attest.problems(facts, expected)
     emit(
@@ -103,8 +114,15 @@ def _attest(
     if problems:
         raise SandboxUnverified(
             "the sandbox is not as locked down as it must be: " + "; ".join(problems),
-            hint="The engine ignores a control (rootless without cgroups?). Nothing was run in it.",
+            hint="The engine ignores a control (rootless without cgroups? Podman on cgroup v1?). "
+            "Nothing was run in it.",
         )
+
+
+def _end(engine: Engine, sandbox: DockerSandbox, container_id: str, emit: Emit) -> None:
+    sandbox.close_session()
+    with timed("sandbox.remove", emit):
+        _remove_in_any_case(engine, container_id, emit)
 
 
 def _remove_in_any_case(engine: Engine, container_id: str, emit: Emit) -> None:

@@ -20,7 +20,8 @@ from typing import TypeAlias
 
 Rule: TypeAlias = dict[str, object]
 
-_DATA = Path(__file__).with_name("seccomp.json")
+DATA = Path(__file__).with_name("seccomp.json")
+"""The profile as a file. Podman takes the option's text for the name of one, which its service opens."""
 _EPERM, _ENOSYS = 1, 38
 
 ALLOWED = {
@@ -166,8 +167,8 @@ def rendered() -> str:
 @cache
 def text() -> str:
     """The profile as `security_opt=["seccomp=" + …]` takes it: its content, as an engine opens no file of ours."""
-    return _DATA.read_text(encoding="ascii")
+    return DATA.read_text(encoding="ascii")
 
 
 if __name__ == "__main__":
-    _DATA.write_text(rendered(), encoding="ascii")
+    DATA.write_text(rendered(), encoding="ascii")
