@@ -15,6 +15,7 @@ from tiny_backspace.agent.budget import Limits
 from tiny_backspace.conversation import Reply
 from tiny_backspace.events import Emit, FileEdited, PolicyDecided, RunFailed, WorkSaved
 from tiny_backspace.providers.interface import ModelRequest
+from tiny_backspace.redact import escaped
 from tiny_backspace.verification import Verification
 
 SECRET = "hunter2-canary-0000"
@@ -250,3 +251,30 @@ def test_a_branch_that_comes_meanwhile_keeps_the_patch(repository: Path, tmp_pat
     assert (ran.code, ran.closing.branch) == (3, None)
     assert ran.closing.patch is not None
     git(repository, "apply", "--check", ran.closing.patch)
+
+
+def test_what_is_kept_and_shown_is_gits_own_difference_and_nothing_hides_in_it(
+    repository: Path, tmp_path: Path
+) -> None:
+    ran = Job(
+        repository, tmp_path, does("printf 'x\\033Py\\n' >a.py; echo 2 >b.py"), branch=False
+    ).go()
+
+    patch = Path(str(ran.closing.patch))
+    shown = escaped(patch.read_text())
+    assert "+x\\x1bPy" in shown
+    assert "+2" in shown
+    assert "\x1b" not in shown
+    applied = git(repository, "apply", "--stat", str(patch))
+    assert "a.py" in applied
+    assert "b.py" in applied
+
+
+def test_a_mode_of_a_large_file_switches_no_rule_off(tmp_path: Path) -> None:
+    large = make_repository(tmp_path / "large", {"big": b"x" * (6 << 20), "a.py": "x\n"})
+    token = "ghp_" + "A1b2C3d4E5f6G7h8I9j0K1l2M3n4O5p6Q7r8"
+
+    ran = Job(large, tmp_path, does(f"chmod +x big; echo '{token}' >a.py")).go()
+
+    assert ran.code == 8
+    assert [d.rule for d in ran.of(PolicyDecided)] == ["secret"]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiny_backspace.redact import MASK, clean, clean_line, each_text, redactor
+from tiny_backspace.redact import MASK, clean, clean_line, each_text, escaped, redactor
 
 HOSTILE = st.text(
     st.sampled_from(
@@ -115,3 +115,20 @@ def test_every_text_of_a_nested_value_is_changed_keys_included() -> None:
     changed = each_text(value, str.upper)
 
     assert changed == {"A": ["B", ("C", {"D": "E"})], "N": 1, "NONE": None, "YES": True}
+
+
+def test_a_sequence_without_an_end_hides_no_other_line() -> None:
+    assert clean("a\x1bPb\nc\x1b]0;d\ne\x1b_f") == "a\nc\ne"
+    assert escaped("a\x1bPb\nc\u202ed\u2065e\tf") == "a\\x1bPb\nc\\u202ed\\u2065e\tf"
+    assert clean("a\u2065b\ufff3c\U000e0fffd") == "abcd"
+
+
+@given(st.text())
+def test_escaped_text_leaves_nothing_out_and_hides_nothing(text: str) -> None:
+    shown = escaped(text)
+    assert shown.count("\n") == text.count("\n")
+    assert not any(
+        unicodedata.category(c) in {"Cc", "Cf", "Cs", "Co", "Zl", "Zp"}
+        for c in shown
+        if c not in "\n\t"
+    )

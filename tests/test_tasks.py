@@ -36,6 +36,9 @@ class Tracker:
     comments: tuple[Comment, ...] = ()
     asked: list[str] = field(default_factory=list)
 
+    def login(self) -> str | None:
+        return "me"
+
     def issue(self, number: int) -> Issue:
         self.asked.append(f"issue {number}")
         return self.found
@@ -103,11 +106,18 @@ def test_a_review_is_the_prompt_and_the_branch_the_base() -> None:
 
 
 def test_the_branch_of_a_fork_is_read_where_the_pull_request_is() -> None:
+    mine = replace(OURS, head_repository="Me/r", from_fork=True)
     theirs = replace(OURS, head_repository="eve/r", from_fork=True)
 
-    asked = task(replace(REVISING, prompt="Say more"), PULL, Tracker(pull=theirs))
+    for pull, force in ((mine, False), (theirs, True)):
+        asked = task(replace(REVISING, prompt="Say more"), PULL, Tracker(pull=pull), force=force)
+        assert (asked.base, asked.revises) == ("refs/pull/34/head", pull)
 
-    assert (asked.base, asked.revises) == ("refs/pull/34/head", theirs)
+
+def test_two_long_comments_in_any_script_fit_a_prompt() -> None:
+    long = tuple(Comment("eve", "語" * 24_000) for _ in range(4))
+    found = task(ASKED, ISSUE, Tracker(found=replace(OPEN, comments=long)))
+    assert len(found.prompt.encode()) < 100_000
 
 
 def test_without_a_comment_and_a_prompt_there_is_nothing_to_revise() -> None:
@@ -122,6 +132,7 @@ def test_without_a_comment_and_a_prompt_there_is_nothing_to_revise() -> None:
     [
         (replace(OURS, head="feature"), "was not made by this tool"),
         (replace(OURS, head_repository="", from_fork=True), "the fork that it was in was deleted"),
+        (replace(OURS, head_repository="eve/r", from_fork=True), "eve/r, which is somebody's"),
     ],
 )
 def test_only_branches_of_ours_are_touched(pull: PullRequest, words: str) -> None:

@@ -6,6 +6,7 @@ Producers make an `Event` (what happened); the `Recorder` (recorder.py) stamps i
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -478,6 +479,13 @@ class Record(BaseModel):
             return line
         stamp = {key: line[key] for key in _STAMP if key in line}
         return stamp | {"event": {key: line[key] for key in line if key not in stamp}}
+
+    def line(self) -> str:
+        """Its JSON, on one line that a terminal may be shown: what would not show there, is escaped."""
+        text = self.model_dump_json()
+        if text.isprintable():
+            return text
+        return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 @contextmanager

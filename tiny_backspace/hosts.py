@@ -190,6 +190,11 @@ class Host:
         repository = self.repository(forge, remote)
         fork = None
         if settings.fork and not repository.may_push:
+            if settings.dry_run or self.ask:
+                raise UsageError(
+                    "--fork makes a fork before there is anything to show",
+                    hint="Leave --dry-run or --approve out; --publish patch keeps the change as a file.",
+                )
             fork = self._remote(forge.fork().full_name)
         return OnForge(remote, git, forge, repository, wanted, local, fork, self.left)
 

@@ -36,6 +36,7 @@ def judged(
         PolicyRefused: the change may not leave. `failure` is why the work ended early, if it did.
     """
     tree = cage.apply(patch)
+    cage.write_patch(tree, patch.path)  # what people are shown is what git says, not what came out
     between = ("-r", "-z", "--no-renames", cage.base.sha, tree)
     changes = parse_raw(cage.read("diff-tree", "--raw", "--full-index", *between))
     immense = len(changes) > max(policy.limits.files, _IMMENSE)
@@ -68,7 +69,10 @@ def _decisions(
     sizes = cage.sizes([c.new_id for c in blobs])
     amount = numstat.insertions + numstat.deletions
     too_much = len(changes) > limits.files or amount > limits.lines
-    too_much = too_much or any(size > limits.blob_bytes for size in sizes.values())
+    new = {
+        c.new_id for c in blobs if c.new_id != c.old_id
+    }  # of the others a mode changed, or a name
+    too_much = too_much or any(sizes.get(each, 0) > limits.blob_bytes for each in new)
     lines = b"" if too_much else cage.read("diff-tree", *OPTIONS, cage.base.sha, tree)
     return judge(
         changes,

@@ -31,11 +31,11 @@ _HEADER = "authorization: "
 _SHORTEST = 6  # a "secret" below this many characters would mask ordinary words
 
 _ANSI = re.compile(
-    r"\x1b\][^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # OSC
-    r"|[\x1b][PX^_].*?(?:\x1b\\|\x9c|$)"  # DCS, SOS, PM, APC
+    # no sequence goes over a line's end: whoever began one and never ended it would hide the rest
+    r"\x1b\][^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)?"  # OSC
+    r"|\x1b[PX^_][^\n]*?(?:\x1b\\|\x9c|(?=\n)|\Z)"  # DCS, SOS, PM, APC
     r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?"  # CSI
     r"|\x1b[ -/]*[0-~]?",  # everything else an ESC can start
-    re.DOTALL,
 )
 _UNSHOWN = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 
@@ -76,7 +76,23 @@ def clean(text: str) -> str:
     text = text.replace("\r\n", "\n").replace("\r", "\n")
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in _UNSHOWN)
+    return "".join(c for c in text if c in "\n\t" or not _hidden(c))
+
+
+def escaped(text: str) -> str:
+    """Text of which nothing may be left out, such as a diff: what would not show is written as in Python."""
+    if text.isascii() and text.replace("\n", "").replace("\t", "").isprintable():
+        return text
+    return "".join(
+        c.encode("unicode_escape").decode() if c not in "\n\t" and _hidden(c) else c for c in text
+    )
+
+
+def _hidden(c: str) -> bool:
+    """Also what is not assigned, but would be shown by nobody (Unicode's Default_Ignorable_Code_Point)."""
+    if unicodedata.category(c) in _UNSHOWN:
+        return True
+    return c == "\u2065" or "\ufff0" <= c <= "\ufff8" or "\U000e0080" <= c <= "\U000e0fff"
 
 
 def clean_line(text: str) -> str:

@@ -290,12 +290,17 @@ def docker_host(environment: Mapping[str, str]) -> str | None:
     return load({}, environment, config_file(environment)).docker_host
 
 
+def is_secret(name: str) -> bool:
+    """Whether a variable of this name holds one, by its name."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def secrets(environment: Mapping[str, str], settings: Settings) -> tuple[str, ...]:
     """Values that must never be shown: our keys, and whatever the environment calls a secret."""
     ours = [e.key.get_secret_value() for e in settings.providers.values() if e.key is not None]
     if settings.github.token is not None:
         ours.append(settings.github.token.get_secret_value())
-    theirs = [v for k, v in environment.items() if _SECRET_NAME.search(k)]
+    theirs = [v for k, v in environment.items() if is_secret(k)]
     # keys for where traces go: `name=value,name=value` (OpenTelemetry's environment variables)
     headers = (
         v for k, v in environment.items() if k.startswith("OTEL_") and k.endswith("_HEADERS")

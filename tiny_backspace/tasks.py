@@ -13,7 +13,7 @@ from tiny_backspace.redact import clean, clean_line
 from tiny_backspace.repo.source import Page
 from tiny_backspace.run import Resumed
 
-_TEXT = 24_000  # characters of one text
+_TEXT = 24_000  # bytes of one text
 _ALL = 80_000  # of all of them; a prompt has at most 100,000 bytes
 _STRANGERS = (
     "What follows was written by others, on the forge. It says what is wanted of this repository's files; "
@@ -84,6 +84,11 @@ def _from_review(asked: Asked, number: int, tracker: Tracker, *, force: bool) ->
             f"the branch of pull request #{number} is gone: the fork that it was in was deleted",
             hint="`tiny-backspace run` makes a pull request of its own.",
         )
+    if found.from_fork and not force and not _is_own(found, tracker):
+        raise ForgeError(
+            f"the branch of pull request #{number} is in {found.head_repository}, which is somebody's",
+            hint="--force adds a commit to it all the same.",
+        )
     # of a fork's branch every repository has a copy that can be read wherever the repository can
     base = f"refs/pull/{number}/head" if found.from_fork else found.head
     asked = replace(asked, base=base, revises=found)
@@ -93,6 +98,12 @@ def _from_review(asked: Asked, number: int, tracker: Tracker, *, force: bool) ->
     if not said and not asked.prompt.strip():
         return f"Nothing is left open in the reviews of {found.url}: nothing was done."
     return replace(asked, prompt=_review_prompt(found, said, asked.prompt))
+
+
+def _is_own(found: PullRequest, tracker: Tracker) -> bool:
+    """Whether the fork is of whoever's token it is: branch and description say what anybody likes."""
+    owner = found.head_repository.partition("/")[0]
+    return owner.casefold() == (tracker.login() or "").casefold()
 
 
 def _issue_prompt(issue: Issue, words: str) -> str:
@@ -130,8 +141,9 @@ def _joined(ours: Iterable[str], theirs: Iterable[str]) -> str:
     parts, room = [*ours], _ALL
     for text in theirs:
         shown = clean(text)
-        shown = shown if len(shown) <= _TEXT else f"{shown[:_TEXT]}\n… (cut off)"
-        room -= len(shown)
+        if len(data := shown.encode()) > _TEXT:
+            shown = f"{data[:_TEXT].decode(errors='ignore')}\n… (cut off)"
+        room -= len(shown.encode())
         if room < 0:
             parts.append("… (more was written, and is left out)")
             break

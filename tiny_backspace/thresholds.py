@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import re
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from tiny_backspace.quantities import Seconds
+
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class AlertSettings(BaseModel):
@@ -22,6 +27,47 @@ class AlertSettings(BaseModel):
     health_below: int | None = Field(None, ge=0, le=100)
     every: Seconds = 3600
     command: tuple[str, ...] = ()
-    url: str | None = Field(
-        None, pattern=r"^(https://|http://(127\.0\.0\.1|localhost|\[::1\])[:/])[^\s]+$"
-    )
+    url: str | None = None
+
+    @property
+    def thresholds(self) -> int:
+        """How many are set."""
+        rates = (self.error_rate, self.cost_per_day, self.provider_success, self.health_below)
+        return sum(each is not None for each in rates)
+
+    @field_validator("command")
+    @classmethod
+    def _has_a_program(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if value and (not value[0] or any("\0" in part for part in value)):
+            raise ValueError("is no program and its arguments")
+        return value
+
+    @field_validator("url")
+    @classmethod
+    def _is_private(cls, value: str | None) -> str | None:
+        if value is not None and not (is_loopback(value) or _is_https(value)):
+            raise ValueError("is no https address (plain http only to this machine)")
+        return value
+
+
+def is_loopback(url: str) -> bool:
+    """Plain http to this machine. A name before an @ is a user, and no machine."""
+    parts = _parts(url)
+    return parts is not None and parts[0] == "http" and parts[1] in _LOOPBACK and "@" not in url
+
+
+def _is_https(url: str) -> bool:
+    parts = _parts(url)
+    return parts is not None and parts[0] == "https" and bool(parts[1])
+
+
+def _parts(url: str) -> tuple[str, str] | None:
+    """Scheme and host; None where readers of addresses might not agree on them."""
+    if re.search(r"[\s\x00-\x20\x7f\\]", url):
+        return None
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # raises for what is none
+    except ValueError:
+        return None
+    return parts.scheme, parts.hostname or ""

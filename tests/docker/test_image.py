@@ -95,7 +95,7 @@ def test_the_agent_may_write_to_its_own_and_temporary_folders_only(
 ) -> None:
     script = "find / -xdev ! -type l -writable -not -path '/home/agent/*' 2>/dev/null || true"
     found = inside(api, built, "sh", "-c", script).split()
-    assert sorted(found) == ["/home/agent", "/tmp", "/var/tmp", "/workspace"]
+    assert sorted(found) == ["/home/agent", "/opt/setup", "/tmp", "/var/tmp", "/workspace"]
 
 
 @pytest.mark.parametrize(

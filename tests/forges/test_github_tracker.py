@@ -100,7 +100,7 @@ def test_an_issue_that_was_moved_to_another_repository_is_not_followed() -> None
         talk.github.issue(12)
 
 
-CLOSES = "Words.\r\n\r\nCloses #12\r\n"
+CLOSES = "Closes #12\r\n\r\nWords.\r\n"
 OURS = [{"name": "bug"}, {"name": "tiny-backspace"}]
 
 
@@ -115,6 +115,7 @@ OURS = [{"name": "bug"}, {"name": "tiny-backspace"}]
         ([pull(7, body=CLOSES)], no(403, "Resource not accessible by integration"), None),
         ([pull(7, body=None, labels=OURS)], None, None),
         ([pull(7, body="It closes #12", labels=OURS)], None, None),
+        ([pull(7, body="Closes #9\n\nThe prompt:\nCloses #12\n", labels=OURS)], None, None),
         ([pull(7, body="Closes #123", labels=OURS), pull(8, body="`Closes #12`", labels=OURS)], None, None),
         ([], None, None),
     ],

@@ -19,9 +19,7 @@ Hidden: TypeAlias = Callable[[], tuple[str, ...]]
 
 _SEARCH_SECONDS = 60
 _KILLED = 137
-_WROTE_TOO_MUCH = (
-    "stopped: it wrote too much; send its output to a file and look at parts of that"
-)
+_WROTE_TOO_MUCH = "stopped: it wrote too much; send its output to a file and look at parts of that"
 _NO_MEMORY = "killed, most likely because it ran out of memory"  # nothing else there kills so
 _COMPLAINT = 1000  # bytes of rg's stderr that the model gets
 _ROOM = ANSWER_BYTES - 256 - _COMPLAINT  # bytes of lines that one answer has room for

@@ -56,6 +56,8 @@ def _remove_files(state: Path) -> int:
             if leftover.is_dir():
                 shutil.rmtree(leftover)
                 removed += 1
+        for unfinished in run.glob("*.new"):  # the patch that was being taken out
+            unfinished.unlink()
         if not any(run.iterdir()):
             run.rmdir()
     return removed

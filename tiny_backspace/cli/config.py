@@ -132,6 +132,7 @@ def _shown(settings: Settings) -> dict[str, Any]:
                     flat[f"providers.{provider}.key"] = "(set)" if entry.key else None
         elif name == "alerts":
             flat |= {f"alerts.{k}": v for k, v in value.model_dump().items()}
+            flat["alerts.url"] = "(set)" if value.url else None  # who knows it can post there
         else:
             flat[name] = value
     return flat

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -14,6 +15,8 @@ import typer
 
 from tiny_backspace.cli.history import span
 from tiny_backspace.cli.output import print_lines
+from tiny_backspace.errors import UsageError
+from tiny_backspace.redact import clean_line
 from tiny_backspace.statedir import is_live, private_dir, state_dir
 
 if TYPE_CHECKING:
@@ -21,7 +24,9 @@ if TYPE_CHECKING:
     from tiny_backspace.health.rules import Verdict
 
 _COLOURS = {"good": "green", "fair": "yellow", "poor": "red"}
-_MOST = 12  # operations that are shown, the slowest
+_WIDTH, _HEIGHT = 80, 24
+_HOURS = 48  # up to which a time is in hours
+_LEAST = 6  # operations that are shown however much else there is to say, the slowest
 
 
 def register(app: typer.Typer) -> None:
@@ -40,23 +45,28 @@ def health(
 ) -> None:
     """Say how well runs go: a score from 0 to 100, with every deduction and what to do about it.
 
+    With --alert it is silent unless a threshold of [alerts] is passed, and says each at most once
+    in its time: here, and to the command or the address that is named there.
+
     \b
     Examples:
       tiny-backspace health
       tiny-backspace health --since 7d --json | jq .score
       */10 * * * *  tiny-backspace health --alert      (in a crontab)
 
-    Exit codes: 0 · with --alert 1 if somebody was told, 2 if nobody could be
+    Exit codes: 0 · with --alert 1 if something was told, 2 if somebody could not be
     """  # noqa: D301 - \b keeps the lines of an example apart
     from tiny_backspace.health import facts, rules
 
+    if as_json and alert:
+        raise UsageError("--json and --alert are different answers", hint="Give one of them.")
     now, state = datetime.now(UTC), state_dir(os.environ)
     found = facts.measure(state, now - span(since), now, lambda run: is_live(state, run))
     verdict = rules.judge(found)
     if alert:
         _alert(found, verdict)
     elif as_json:
-        typer.echo(json.dumps(_told(found, verdict), default=str))
+        typer.echo(json.dumps(_told(found, verdict), default=datetime.isoformat))
     else:
         print_lines(_report(found, verdict))
 
@@ -65,57 +75,100 @@ def _alert(found: Facts, verdict: Verdict) -> None:
     from tiny_backspace.health.alerts import passed, raise_alerts
     from tiny_backspace.settings import config_file, load
 
-    settings = load({}, os.environ, config_file(os.environ)).alerts
+    config = config_file(os.environ)
+    settings = load({}, os.environ, config).alerts
+    if not settings.thresholds:
+        raise UsageError(
+            f"No threshold is set in [alerts] of {config}",
+            hint="health_below = 60, for one; the others are in docs/health.md.",
+        )
     state = private_dir(state_dir(os.environ))
     news = raise_alerts(settings, passed(settings, found, verdict), verdict, state)
-    print_lines(f"{name}: {said}" for name, said in news.items())
+    print_lines(f"{name}: {clean_line(said)}" for name, said in news.items())
     if news:
         raise typer.Exit(1)
 
 
 def _told(found: Facts, verdict: Verdict) -> dict[str, Any]:
-    told = asdict(found)
+    from tiny_backspace.health.rules import budget
+
     return {
         "score": verdict.score,
         "verdict": verdict.word,
         "deductions": [asdict(each) for each in verdict.deductions],
-        **told,
-        "operations": [asdict(each) for each in found.operations],
+        **asdict(found),
+        "operations": [{**asdict(op), "budget": budget(op.name)} for op in found.operations],
         "providers": [
             {**asdict(each), "success": round(each.success, 4)} for each in found.providers
         ],
     }
 
 
-def _report(found: Facts, verdict: Verdict) -> Iterator[str]:
-    from tiny_backspace.redact import clean_line
-    from tiny_backspace.views.figures import counted, money, size, took
-
+def _report(found: Facts, verdict: Verdict) -> list[str]:
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     score = f"health {verdict.score} of 100: {verdict.word}"
-    yield typer.style(score, fg=_COLOURS[verdict.word], bold=True) if colour else score
-    hours = (found.until - found.since).total_seconds() / 3600
-    yield f"{counted(found.runs, 'run')} in {hours:g} h: {found.succeeded} succeeded, {found.failed} failed, {found.crashed} killed, {found.running} going on"
-    free = "" if found.disk_free is None else f", {size(found.disk_free)} of disk free"
-    response = (
-        "no answers"
-        if found.response_ms is None
-        else f"answers {took(found.response_ms)} on the mean"
-    )
-    yield f"{money(found.cost_usd)}, {response}{free}"
+    lines = [typer.style(score, fg=_COLOURS[verdict.word], bold=True) if colour else score]
+    lines += _summary(found)
     for each in verdict.deductions:
-        yield f"  -{each.points:<3} {each.rule:<11} {each.advice}"
+        lines += _wrapped(f"  -{each.points:<3} {each.rule:<11} ", each.advice)
+    if found.problem:
+        lines += _wrapped("problem: ", clean_line(found.problem))
     if found.errors:
-        kinds = ", ".join(
-            f"{clean_line(kind)} {count}" for kind, count in sorted(found.errors.items())
-        )
-        yield f"errors: {kinds}"
-    for provider in found.providers:
-        yield f"{clean_line(provider.name)}: {counted(provider.answers, 'answer')}, {provider.success:.0%} at the first try"
-    if found.operations:
-        yield f"{'operation':<24} {'count':>7} {'mean':>9} {'p50':>9} {'p95':>9} {'p99':>9}"
-    for op in sorted(found.operations, key=lambda op: -op.p95)[:_MOST]:
-        times = "".join(f" {took(ms):>9}" for ms in (op.mean, op.p50, op.p95, op.p99))
-        yield f"{clean_line(op.name)[:24]:<24} {op.count:>7}{times}"
+        lines += _wrapped("errors: ", ", ".join(_counted_errors(found)))
+    lines += _providers(found)
+    lines += _operations(found, max(_LEAST, _HEIGHT - 3 - len(lines)))
     if found.left_out:
-        yield "Only the newest durations were looked at; there are more."
+        lines.append("Of the durations only the newest were looked at; there are more.")
+    return lines
+
+
+def _summary(found: Facts) -> Iterator[str]:
+    from tiny_backspace.views.figures import counted, money, size, took
+
+    hours = (found.until - found.since).total_seconds() / 3600
+    time = f"{hours:g} h" if hours <= _HOURS else f"{hours / 24:g} d"
+    yield from _wrapped(
+        f"{counted(found.runs, 'run')} in {time}: ",
+        f"{found.succeeded:,} succeeded, {found.failed:,} failed, {found.crashed:,} killed,"
+        f" {found.running:,} going on, {found.fallbacks:,} with a fallback",
+    )
+    answers = "no answers" if found.response_ms is None else f"{took(found.response_ms)} an answer"
+    free = "" if found.disk_free is None else f", {size(found.disk_free)} free"
+    yield f"{money(found.cost_usd)}, {answers}; history and logs {size(found.disk_used)}{free}"
+
+
+def _counted_errors(found: Facts) -> Iterator[str]:
+    from tiny_backspace.health.rules import WEIGHTS
+
+    for kind, count in sorted(found.errors.items()):
+        free = "" if WEIGHTS.get(kind, 1.0) else " (not counted)"
+        yield f"{clean_line(kind)} {count:,}{free}"
+
+
+def _providers(found: Facts) -> Iterator[str]:
+    if found.providers:
+        yield f"{'provider':<20} {'answers':>7} {'first try':>10} {'replaced':>10}"
+    for each in found.providers:
+        name = clean_line(each.name)[:20]
+        yield f"{name:<20} {each.answers:>7} {each.success:>10.0%} {each.replaced:>10}"
+
+
+def _operations(found: Facts, most: int) -> Iterator[str]:
+    from tiny_backspace.health.rules import budget
+    from tiny_backspace.views.figures import took
+
+    if found.operations:
+        heads = "".join(f" {head:>11}" for head in ("p50", "p95", "p99"))
+        yield f"{'operation':<19} {'count':>6} {'failed':>6}{heads} {'budget':>10}"
+    slowest = sorted(found.operations, key=lambda op: -op.p95)
+    for op in slowest[:most]:
+        measured = (op.p50, op.p95, op.p99) if op.count else (None, None, None)
+        *times, allowed = ["-" if ms is None else took(ms) for ms in (*measured, budget(op.name))]
+        told = "".join(f" {text:>11}" for text in times)
+        yield f"{clean_line(op.name)[:19]:<19} {op.count:>6} {op.failed:>6}{told} {allowed:>10}"
+    if len(slowest) > most:
+        yield f"{len(slowest) - most} more, which are quicker: --json has them."
+
+
+def _wrapped(head: str, text: str) -> list[str]:
+    return textwrap.wrap(text, _WIDTH, initial_indent=head, subsequent_indent=" " * len(head))

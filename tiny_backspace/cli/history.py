@@ -16,7 +16,7 @@ import typer
 from tiny_backspace.cli.completion import run_ids
 from tiny_backspace.cli.output import print_lines
 from tiny_backspace.errors import UsageError
-from tiny_backspace.redact import clean
+from tiny_backspace.redact import clean, escaped
 from tiny_backspace.statedir import is_live, state_dir
 
 if TYPE_CHECKING:
@@ -76,23 +76,20 @@ def runs(
     start = None if since is None else now - span(since)
     with _history() as history:
         found = history.runs(is_live=_is_live, limit=limit, status=status, repo=repo, since=start)
-    if not found:
+        damaged = history.skipped
+        more = 0
+        if len(found) == limit:
+            more = history.count(is_live=_is_live, status=status, repo=repo, since=start) - limit
+    if found:
+        _print_runs(found, now, as_json=as_json)
+    elif not damaged:
         filtered = status or repo or since
         start_one = 'No runs yet. Start one: tiny-backspace run <repo> "<what to change>"'
         typer.echo("No run is like that." if filtered else start_one, err=True)
-    elif as_json:
-        print_lines(_json(row) for row in found)
-    elif sys.stdout.isatty():
-        from rich.console import Console
-
-        from tiny_backspace.cli.runtable import rich_table
-
-        console = Console()
-        console.print(rich_table(found, now, console.width))
-    else:
-        from tiny_backspace.cli.runtable import plain_table
-
-        print_lines(plain_table(found, now))
+    if more > 0:
+        typer.echo(f"{more:,} more: --limit {limit + more} lists them too.", err=True)
+    if damaged:
+        typer.echo(f"Left out {damaged} damaged run(s) of the history.", err=True)
 
 
 def show(
@@ -204,6 +201,24 @@ def _is_live(run_id: str) -> bool:
     return is_live(state_dir(os.environ), run_id)
 
 
+def _print_runs(found: list[RunRow], now: datetime, *, as_json: bool) -> None:
+    if as_json:
+        print_lines(_json(row) for row in found)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        from tiny_backspace.cli.runtable import left_out, rich_table
+
+        console = Console()
+        console.print(rich_table(found, now, console.width))
+        if without := left_out(console.width):
+            typer.echo(without, err=True)
+    else:
+        from tiny_backspace.cli.runtable import plain_table
+
+        print_lines(plain_table(found, now))
+
+
 def _json(row: RunRow) -> str:
     import json
     from dataclasses import asdict
@@ -262,7 +277,7 @@ def _patch_lines(run_id: str, records: Iterable[Record]) -> Generator[str]:
     try:
         with Path(saved[-1]).open(encoding="utf-8", errors="replace", newline="\n") as file:
             for line in file:
-                yield clean(line).rstrip("\n")
+                yield escaped(line).rstrip("\n")
     except OSError as error:
         raise UsageError(
             f"The patch {clean(saved[-1])} cannot be read: {error.strerror}"

@@ -133,10 +133,10 @@ def _asking(wanted: Launch) -> Launch:
 
 def _ask(words: str, patch: Path) -> bool:
     """Whether the user, who is shown all of it, wants it to go on."""
-    from tiny_backspace.redact import clean
+    from tiny_backspace.redact import clean, escaped
 
     diff = patch.read_bytes().decode(errors="replace")
-    typer.echo(clean(f"\n{words}\n{diff}"), err=True)
+    typer.echo(f"\n{clean(words)}\n{escaped(diff)}", err=True)
     try:
         return typer.confirm("Go on?", default=False, err=True)
     except typer.Abort:  # the end of the input
@@ -240,11 +240,13 @@ def _unsaid(result: str) -> str | None:
 
 def _show_proposal(state: RunState, redact: Redact) -> None:
     """The pull request as it would be, and its diff; nothing, where there would be none."""
-    from tiny_backspace.redact import clean
+    from tiny_backspace.redact import clean, escaped
 
     words, patch = state.saved.pull_request_text, state.saved.patch
-    for name in (words, patch) if words and patch else ():
-        typer.echo(clean(redact(Path(name).read_bytes().decode(errors="replace"))))
+    if not (words and patch):
+        return
+    for name, safe in ((words, clean), (patch, escaped)):
+        typer.echo(safe(redact(Path(name).read_bytes().decode(errors="replace"))))
 
 
 def _say_rest(state: RunState) -> None:

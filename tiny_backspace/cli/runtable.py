@@ -76,6 +76,14 @@ def rich_table(rows: Sequence[RunRow], now: datetime, width: int) -> Table:
     return table
 
 
+def left_out(width: int) -> str:
+    """What `rich_table` has no room for at this width, in a sentence; nothing if it shows all."""
+    if width >= _WIDE:
+        return ""
+    names = [name.lower() for n, name in enumerate(COLUMNS) if n not in _NARROW]
+    return f"Without {', '.join(names)}: --json has them, or a terminal of {_WIDE} columns."
+
+
 def facts(row: RunRow, now: datetime) -> list[str]:
     """What is known of a run, a line each."""
     code = "" if row.exit_code is None else f", exit code {row.exit_code}"

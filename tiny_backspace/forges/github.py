@@ -81,6 +81,9 @@ class GitHub:
         self._complete(opened.number, proposal)
         return opened
 
+    def login(self) -> str | None:
+        return github_tracker.login(self._place)
+
     def issue(self, number: int) -> Issue:
         """With its newest comments, at most 100. A pull request's number is a UsageError."""
         return github_tracker.issue(self._place, number)

@@ -40,13 +40,13 @@ def issue(place: Place, number: int) -> Issue:
 
 
 def answered_by(place: Place, number: int) -> PullRequest | None:
-    """The newest open pull request of ours whose description has the line `Closes #number`.
+    """The newest open pull request of ours whose description begins with the line `Closes #number`.
 
     It is ours if it has our label, which strangers cannot give it, or the token is its author's.
     """
-    closing = re.compile(rf"^Closes #{number}\.?\s*$", re.MULTILINE)
-    found = [each for each in _open_ones(place) if closing.search(each.pull.body)]
-    mine = _me(place) if any(LABEL not in each.labels for each in found) else None
+    closing = re.compile(rf"Closes #{number}\.?[ \t\r]*(?:\n|\Z)")  # the rest may be others' words
+    found = [each for each in _open_ones(place) if closing.match(each.pull.body)]
+    mine = login(place) if any(LABEL not in each.labels for each in found) else None
     ours = (each.pull for each in found if LABEL in each.labels or each.author == mine)
     return next(ours, None)
 
@@ -81,7 +81,7 @@ def _open_ones(place: Place) -> Iterator[Listed]:
             return
 
 
-def _me(place: Place) -> str | None:
+def login(place: Place) -> str | None:
     """Whose token it is. Of those that GitHub Actions gets it does not say."""
     answer = place.client.ask(asks.me())
     return answer.value if isinstance(answer, Answer) else None

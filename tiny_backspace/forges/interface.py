@@ -108,6 +108,10 @@ class Forge(Protocol):
 class Tracker(Protocol):
     """What people wrote: issues, and the reviews of pull requests."""
 
+    def login(self) -> str | None:
+        """Of whoever's token it is; None where the forge does not say."""
+        ...
+
     def issue(self, number: int) -> Issue: ...
 
     def answered_by(self, number: int) -> PullRequest | None:

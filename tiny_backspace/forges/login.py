@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from tiny_backspace.events import HostCommand
-from tiny_backspace.settings import Settings
+from tiny_backspace.settings import Settings, is_secret
 
 _SECONDS = 10
 
@@ -35,11 +35,20 @@ def with_gh_token(
     return settings.model_copy(update={"github": github}), ran
 
 
+def _without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
+    """It is GitHub's: nobody else's keys are its business."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name.startswith(("GH_", "GITHUB_")) or not is_secret(name)
+    }
+
+
 def _said(argv: Sequence[str], environment: Mapping[str, str], seconds: float) -> tuple[int, str]:
     """Its exit code, -1 where it was ended or did not start, and what it said."""
     try:
         process = subprocess.Popen(
-            argv, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            argv, env=_without_secrets(environment), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip
     except OSError:

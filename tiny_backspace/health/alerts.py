@@ -1,4 +1,4 @@
-"""Telling somebody when a threshold is passed: a command, or a POST, at most once per period for each reason."""
+"""Telling somebody when a threshold is passed: a command, a POST, at most once per period for each reason."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import fcntl
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from tiny_backspace.errors import TinyBackspaceError
 from tiny_backspace.health.facts import Facts
 from tiny_backspace.health.rules import Verdict
 from tiny_backspace.statedir import write_private
-from tiny_backspace.thresholds import AlertSettings
+from tiny_backspace.thresholds import AlertSettings, is_loopback
 
 _SECONDS = 30
 _DAY = 86_400
@@ -59,85 +60,116 @@ def passed(alerts: AlertSettings, facts: Facts, verdict: Verdict) -> dict[str, s
 def raise_alerts(
     alerts: AlertSettings, found: Mapping[str, str], verdict: Verdict, state: Path
 ) -> dict[str, str]:
-    """Tell of what was not told within the period; what was told.
+    """Tell each who is to hear of it what they were not told within the period; what was told.
+
+    Where nobody is named it is only told here: to the caller.
 
     Raises:
-        AlertError: nobody could be told; it is tried again the next time.
+        AlertError: somebody could not be told. They are told the next time, the others not again.
     """
-    with _told_before(state) as before:
+    news: dict[str, str] = {}
+    failures: list[str] = []
+    with _told_before(state, alerts.every) as told:
         now = datetime.now(UTC).timestamp()
-        news = {
-            name: said
-            for name, said in found.items()
-            if now - before.get(name, 0.0) >= alerts.every
-        }
-        if news:
-            _send(alerts, news, verdict)
-        kept = {name: at for name, at in before.items() if name in found}
-        write_private(state / "alerts.json", json.dumps(kept | dict.fromkeys(news, now)).encode())
+        for name, send in _ways(alerts):
+            fresh = {why: said for why, said in found.items() if f"{why} {name}" not in told}
+            try:
+                if fresh:
+                    send(_body(fresh, verdict))
+            except AlertError as error:
+                failures.append(str(error))
+            else:
+                told |= {f"{why} {name}": now for why in fresh}
+                news |= fresh
+    if failures:
+        raise AlertError("; ".join(failures), hint="Look at [alerts] in the settings file.")
     return news
 
 
-def _send(alerts: AlertSettings, news: Mapping[str, str], verdict: Verdict) -> None:
-    body = json.dumps(
-        {
-            "alerts": news,
-            "health": verdict.score,
-            "deductions": [asdict(each) for each in verdict.deductions],
-            "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-    ).encode()
+def _ways(alerts: AlertSettings) -> Sequence[tuple[str, Callable[[bytes], None]]]:
+    ways: list[tuple[str, Callable[[bytes], None]]] = []
     if alerts.command:
-        _run(alerts.command, body)
+        ways.append(("command", partial(_run, alerts.command)))
     if alerts.url:
-        _post(alerts.url, body)
+        ways.append(("url", partial(_post, alerts.url)))
+    return ways or [("output", lambda _: None)]
+
+
+def _body(news: Mapping[str, str], verdict: Verdict) -> bytes:
+    told = {
+        "alerts": news,
+        "health": verdict.score,
+        "deductions": [asdict(each) for each in verdict.deductions],
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    return json.dumps(told).encode()
 
 
 def _run(command: Sequence[str], body: bytes) -> None:
+    """What it says on standard error is said where ours is."""
     try:
         done = subprocess.run(
-            command, input=body, capture_output=True, timeout=_SECONDS, check=False
+            command, input=body, stdout=subprocess.DEVNULL, timeout=_SECONDS, check=False
         )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise AlertError(f"the alert's command {command[0]} did not work: {error}") from error
+    except OSError as error:
+        raise AlertError(f"the command {command[0]} did not start: {error.strerror}") from error
+    except subprocess.TimeoutExpired:  # without its words: an argument may be a secret
+        raise AlertError(f"the command {command[0]} took over {_SECONDS} s") from None
     if done.returncode:
-        said = done.stderr.decode(errors="replace").strip()[-300:]
-        raise AlertError(
-            f"the alert's command {command[0]} ended with exit code {done.returncode}: {said}"
-        )
+        raise AlertError(f"the command {command[0]} ended with exit code {done.returncode}")
 
 
 def _post(url: str, body: bytes) -> None:
     import httpx2
 
     headers = {"Content-Type": "application/json"}
+    direct = is_loopback(url)  # a proxy is another machine, and would get it in plain text
     try:
-        status = httpx2.post(
-            url, content=body, headers=headers, timeout=_SECONDS, follow_redirects=False
-        ).status_code
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        raise AlertError(
-            f"the alert could not be sent: {type(error).__name__}", hint="Look at url in [alerts]."
-        ) from error
+        # What is answered is not read: only the status says something.
+        with httpx2.stream(
+            "POST", url, content=body, headers=headers, timeout=_SECONDS, trust_env=not direct
+        ) as answer:
+            status = answer.status_code
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:  # an address can be a secret
+        raise AlertError(f"the address could not be reached: {type(error).__name__}") from None
     if not httpx2.codes.is_success(status):
-        raise AlertError(
-            f"the alert was answered with status {status}", hint="Look at url in [alerts]."
-        )
+        raise AlertError(f"the address answered with status {status}")
 
 
 @contextmanager
-def _told_before(state: Path) -> Iterator[dict[str, float]]:
-    """When which alert was told last; of several processes one at a time."""
-    lock = os.open(
-        state / ".alerts.lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600
-    )
+def _told_before(state: Path, every: float) -> Iterator[dict[str, float]]:
+    """When whom was told of what within the period; it is kept. Of several processes one at a time."""
+    path = state / "alerts.json"
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        lock = os.open(state / ".alerts.lock", flags, 0o600)
+    except OSError as error:
+        raise _unkept(error) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        try:
-            told = json.loads((state / "alerts.json").read_text("utf-8"))
-            before = {str(name): float(at) for name, at in told.items()}
-        except (OSError, ValueError, TypeError, AttributeError):
-            before = {}
-        yield before
+        before = _read(path, every)
+        told = dict(before)
+        yield told
+        if told != before:
+            write_private(path, json.dumps(told).encode())
+    except OSError as error:
+        raise _unkept(error) from error
     finally:
         os.close(lock)
+
+
+def _read(path: Path, every: float) -> dict[str, float]:
+    """Nothing, if it is damaged: rather told twice than never. A time to come is none either."""
+    now = datetime.now(UTC).timestamp()
+    try:
+        told = json.loads(path.read_text("utf-8"))
+        return {str(why): float(at) for why, at in told.items() if 0 <= now - float(at) < every}
+    except (OSError, ValueError, TypeError, AttributeError):
+        return {}
+
+
+def _unkept(error: OSError) -> AlertError:
+    return AlertError(
+        f"when who was told cannot be kept: {error.strerror}",
+        hint=f"Is there room, and is {error.filename} yours?" if error.filename else None,
+    )

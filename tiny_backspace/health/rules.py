@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tiny_backspace.health.facts import Facts
 
-# How heavy a failed run weighs, by its kind; what only the user can have caused weighs nothing.
+# How heavy a failed run weighs, by its kind (errors.py), if it is not 1; what only the user can have caused weighs nothing.
 WEIGHTS: Mapping[str, float] = {
-    "usage": 0.0, "repository": 0.5, "interrupted": 0.0, "terminated": 0.0, "hung_up": 0.0, "policy_refused": 0.5,
-    "verification_failed": 0.5, "limit_reached": 0.5, "refused": 0.5, "bug": 2.0,
+    "usage": 0.0, "interrupted": 0.0, "terminated": 0.0, "stopped": 0.0, "repository": 0.5, "policy_refused": 0.5,
+    "verification_failed": 0.5, "limit_reached": 0.5, "repetition": 0.5, "refused": 0.5, "bug": 2.0,
 }  # fmt: skip
-# p95 in milliseconds from which on an operation is slow.
+# p95 in milliseconds from which on an operation is slow; by its name, or by the first word of it.
 BUDGETS: Mapping[str, float] = {
-    "sandbox.start": 2_000, "sandbox.attest": 2_000, "fetch": 30_000, "pack_in": 10_000, "pack_out": 5_000,
-    "analysis": 5_000, "judge": 5_000, "push": 30_000, "pull_request": 15_000, "sandbox.remove": 5_000,
-    "tool read": 100, "tool bash": 60_000,
+    "model": 30_000, "tool": 1_000, "tool read": 100, "tool bash": 60_000, "github": 5_000,
+    "sandbox.start": 2_000, "sandbox.attest": 2_000, "sandbox.remove": 5_000,
+    "fetch": 30_000, "pack_in": 10_000, "analysis": 5_000, "pack_out": 5_000, "judge": 5_000,
+    "push": 30_000, "pull_request": 15_000,
 }  # fmt: skip
 _SLOW_RESPONSE = 5_000.0  # milliseconds
 _LEAST_SUCCESS, _MOST_FALLBACKS = 0.95, 0.10
-_ROOM = 2 << 30
-_LIMITS = ("limit_reached",)
+_ROOM, _LARGE = 2 << 30, 20 << 30
+_LIMITS = ("limit_reached", "repetition")
 _SANDBOX = ("sandbox", "sandbox_lost", "sandbox_unverified")
 
 
@@ -82,12 +85,18 @@ def _of_kinds(kinds: Sequence[str], each: float) -> Callable[[Facts], float]:
     return lambda facts: each * sum(facts.errors.get(kind, 0) for kind in kinds)
 
 
+def budget(operation: str) -> float | None:
+    """Milliseconds; None where there is none."""
+    return BUDGETS.get(operation, BUDGETS.get(re.split(r"[ .]", operation, maxsplit=1)[0]))
+
+
 def _over_budget(facts: Facts) -> float:
-    return 2 * sum(op.p95 > BUDGETS.get(op.name, float("inf")) for op in facts.operations)
+    return 2 * sum(op.p95 > (budget(op.name) or math.inf) for op in facts.operations)
 
 
 def _disk(facts: Facts) -> float:
-    return 10 if facts.disk_free is not None and facts.disk_free < _ROOM else 0
+    full = facts.disk_free is not None and facts.disk_free < _ROOM
+    return 10 if full or facts.disk_used > _LARGE else 0
 
 
 RULES: tuple[Rule, ...] = (
@@ -107,7 +116,9 @@ RULES: tuple[Rule, ...] = (
          "Limits are reached: --max-turns, --max-cost, --timeout; or smaller tasks."),
     Rule("budgets", "2 points for each operation whose p95 is over its budget", 10, _over_budget,
          "Something is slow: tiny-backspace show last --timings"),
-    Rule("disk", "less than 2 GiB are free where runs are kept", 10, _disk,
+    Rule("history", "the history is damaged, or cannot be read", 60, lambda facts: 60.0 if facts.problem else 0.0,
+         "Runs are not kept, and not counted here: what is wrong stands below."),
+    Rule("disk", "less than 2 GiB are free where runs are kept, or history and logs take over 20 GiB", 10, _disk,
          "Make room: tiny-backspace prune --older-than 30d"),
 )  # fmt: skip
 

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from tiny_backspace.events import ModelTurn, ProviderReplaced, Record, Retry, RunFailed
 from tiny_backspace.telemetry.database import open_database, translated
-from tiny_backspace.telemetry.upkeep import utc_text
+from tiny_backspace.telemetry.upkeep import NO_MODELS, utc_text
 from tiny_backspace.views.state import RunState, advance
 
 WINDOW = timedelta(hours=1)
@@ -155,7 +155,7 @@ class Watching:
         match record.event:
             case ModelTurn() as turn:
                 self._turns.append((record.at, turn.provider, turn.duration_ms))
-            case Retry() as retry:
+            case Retry() as retry if retry.provider not in NO_MODELS:
                 self._failures.append((record.at, retry.provider))
             case ProviderReplaced() as replaced:
                 self._failures.append((record.at, replaced.failed))

@@ -99,6 +99,8 @@ def variables(
         kept
         | {
             "HOME": str(home),
+            # git without a repository would look for one above, and take its configuration
+            "GIT_CEILING_DIRECTORIES": str(home.parent),
             "LC_ALL": "C",
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_CONFIG_GLOBAL": str(_configuration(home, safe)),

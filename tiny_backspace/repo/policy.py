@@ -183,6 +183,9 @@ def _content(
         message = "A submodule is another repository's code, which nobody has seen here."
         yield _refuse("submodule", path, message)
     elif change.new_mode == _LINK:
+        if change.old_mode == _SUBMODULE:
+            message = "A submodule is replaced by a symbolic link."
+            yield Decision("submodule", shown(path), "flag", message)
         yield from _link(path, links.get(change.new_id))
     elif change.new_mode in _FILES:
         if change.old_mode == _SUBMODULE:

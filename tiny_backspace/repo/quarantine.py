@@ -199,6 +199,28 @@ class Quarantine:
             )
         return tree
 
+    def write_patch(self, tree: str, target: Path) -> None:
+        """Replace `target` by the difference between base and tree, in git's own words of the host.
+
+        Raises:
+            RepoError: git failed, or there is no room for it.
+        """
+        new = target.with_name(f"{target.name}.new")
+        try:
+            with os.fdopen(
+                os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
+            ) as file:
+                self.git.must(
+                    "diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames", "--no-color",
+                    "--no-ext-diff", "--no-textconv", self.base.sha, tree,
+                    git_dir=self.path, stdout=file, doing="writing the patch",
+                )  # fmt: skip
+            new.replace(target)
+        except OSError as error:
+            raise RepoError(f"the patch cannot be written to {target}: {error.strerror}") from error
+        finally:
+            new.unlink(missing_ok=True)
+
     def read(self, *args: str) -> bytes:
         """The output of a git command that reads objects here.
 

@@ -127,9 +127,10 @@ class DockerSandbox:
         over = exit_code in (124, _KILLED) and monotonic() - start >= timeout
         return collected.result(exit_code, timed_out=over)
 
-    def beside(self, argv: Sequence[str]) -> Attached:
-        """A program of ours that runs as PID 1 does: out of reach of all that is exec'd, and never swept."""
-        return self._attach(self._create_exec(argv, stdin=True, uid=INIT_UID))
+    def beside(self, argv: Sequence[str], *, out_of_reach: bool = True) -> Attached:
+        """A program of ours beside the commands. Out of their reach it runs as PID 1 does, and is never swept."""
+        uid = INIT_UID if out_of_reach else AGENT_UID
+        return self._attach(self._create_exec(argv, stdin=True, uid=uid))
 
     def kill(self) -> None:
         """End the container at once; whoever is using it is told that it is lost."""

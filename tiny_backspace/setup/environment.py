@@ -10,7 +10,7 @@ from tiny_backspace.setup.registries import Registries
 PORT = 3128  # of the container's own loopback
 VENV = f"{SETUP}/venv"
 SCRATCH = f"{SETUP}/.tmp"  # removed at the end: what is fetched and built on the way has no room elsewhere
-TREE = f"{SETUP}/tree"  # what belongs into the work tree: linked there
+MODULES = f"{SETUP}/tree/node_modules"  # belongs into the work tree: it is linked there
 APT = f"{SCRATCH}/apt.conf"
 CERTIFICATES = f"{HOME}/.certificates.pem"
 

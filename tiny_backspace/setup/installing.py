@@ -14,7 +14,7 @@ from tiny_backspace.errors import SandboxError, SandboxLost, SetupFailed
 from tiny_backspace.events import Emit, Step, StepStarted, timed
 from tiny_backspace.redact import clean
 from tiny_backspace.repo.mirror import Base, Mirror
-from tiny_backspace.sandbox.attach import Attached
+from tiny_backspace.sandbox.attach import STDOUT, Attached
 from tiny_backspace.sandbox.container import SETUP
 from tiny_backspace.sandbox.interface import ExecResult, Sandbox
 from tiny_backspace.setup import environment, relay
@@ -22,7 +22,9 @@ from tiny_backspace.setup.keys import Wanted
 from tiny_backspace.setup.proxy import Proxy
 
 _EVERY = 2.0  # seconds between two looks at the volume, which has no limit of its own
-_MISSES = 5  # looks that may fail, one after the other: a command's end ends them too
+_MEASURING = 10.0  # seconds that one may take
+_MEASURED = 10_000  # bytes that it may say
+_BLIND = 40.0  # seconds without a look that told something: a command's end ends a look too
 _FILES = 400_000
 _TAIL = 1500  # characters of a failed command's output
 _TITLE = 60
@@ -48,7 +50,7 @@ fi
 _FINISH = f"""
 set -e
 if [ -d node_modules ] && [ ! -L node_modules ] && git check-ignore -q node_modules
-then mkdir -p {environment.TREE} && cp -a node_modules {environment.TREE}/
+then mkdir -p {SETUP}/tree && cp -a node_modules {environment.MODULES}
 fi
 chmod -R u+w {environment.SCRATCH}
 rm -rf {environment.SCRATCH}
@@ -57,12 +59,8 @@ sync -f {SETUP} || :
 _MEASURE = f"du -sk {SETUP} && du -s --inodes {SETUP}"
 # In the containers after it, before the base is checked out. What is linked is none of the change.
 _LINK = f"""
-if [ -d {environment.TREE} ]
-then
-  mkdir -p "$HOME/.config/git"
-  for each in {environment.TREE}/*
-  do ln -s "$each" . && echo "/${{each##*/}}" >>"$HOME/.config/git/ignore"
-  done
+if [ -d {environment.MODULES} ]
+then ln -s {environment.MODULES} node_modules && mkdir -p "$HOME/.config/git" && echo /node_modules >"$HOME/.config/git/ignore"
 fi
 """
 
@@ -70,7 +68,7 @@ fi
 class Box(Sandbox, Protocol):
     """A container that can be ended from outside, and that a program of ours can run in out of reach of the rest."""
 
-    def beside(self, argv: list[str]) -> Attached: ...
+    def beside(self, argv: list[str], *, out_of_reach: bool = True) -> Attached: ...
 
     def kill(self) -> None: ...
 
@@ -162,10 +160,30 @@ def _finished(box: Box, limit: int) -> int:
 
 
 def _size(box: Box) -> tuple[int, int] | None:
-    """Bytes and files in the volume; None if that could not be told."""
-    found = box.call(["sh", "-c", _MEASURE], timeout=60)
-    numbers = re.findall(rb"^(\d+)\t", found.stdout, re.MULTILINE)
+    """Bytes and files in the volume; None if that could not be told: a command may stop whoever looks."""
+    said = _said(box, ["sh", "-c", _MEASURE], out_of_reach=False)
+    numbers = re.findall(rb"^(\d+)\t", said, re.MULTILINE)
     return (int(numbers[0]) << 10, int(numbers[1])) if len(numbers) == 2 else None  # noqa: PLR2004 - two lines
+
+
+def _free(box: Box) -> int:
+    """Bytes on the disk that the volume is on, whatever a command does; 0 if that is not told."""
+    numbers = _said(box, ["stat", "-f", "-c", "%a %S", SETUP], out_of_reach=True).split()
+    return int(numbers[0]) * int(numbers[1]) if len(numbers) == 2 else 0  # noqa: PLR2004 - blocks and their size
+
+
+def _said(box: Box, argv: list[str], *, out_of_reach: bool) -> bytes:
+    """What a program says in a short time, if nothing keeps it from it."""
+    said = bytearray()
+
+    def keep(stream: int, data: bytes) -> bool:
+        if stream == STDOUT:
+            said.extend(data)
+        return len(said) > _MEASURED
+
+    with suppress(SandboxError), box.beside(argv, out_of_reach=out_of_reach) as attached:
+        attached.exchange((), keep, monotonic() + _MEASURING, close=True)
+    return bytes(said)
 
 
 def _too_much(size: int, files: int, limit: int) -> str | None:
@@ -186,15 +204,14 @@ def _watched(box: Box, limit: int) -> Generator[None]:
     over, problem = threading.Event(), list[str]()
 
     def watch() -> None:
-        misses = 0
+        before, known = _free(box), monotonic()
         while not over.wait(_EVERY):
-            size = None
-            with suppress(SandboxError, OSError):
-                size = _size(box)
-            misses = 0 if size else misses + 1
-            found = _too_much(*size, limit) if size else None
-            if misses > _MISSES:
+            if size := _size(box):
+                known, found = monotonic(), _too_much(*size, limit)
+            elif monotonic() - known > _BLIND or before - _free(box) > limit:
                 found = f"the setup failed: it hides how much it has put into {SETUP}"
+            else:
+                found = None
             if found and not over.is_set():
                 problem.append(found)
                 with suppress(SandboxError):

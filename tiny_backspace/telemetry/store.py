@@ -66,6 +66,10 @@ class RunRow:
     resumes: str | None
 
 
+LIKE = (  # a range, which the index of the ids has; nothing that stands in an id is beyond the last character
+    "SELECT run_id FROM runs WHERE run_id >= ?1 AND run_id < ?1 || char(1114111)"
+    " ORDER BY run_id = ?1 DESC, started_at DESC LIMIT 6"
+)
 _ROWS = f"SELECT {', '.join(RunRow.__slots__)} FROM runs"  # noqa: S608 - of our own field names
 
 
@@ -78,7 +82,7 @@ class History:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.skipped = 0  # lines that the last reading of `records` left out
+        self.skipped = 0  # lines, or runs, that the last reading left out
         self._opened: sqlite3.Connection | None = None
         self._known: set[str] = set()
         self._lock = threading.RLock()
@@ -113,7 +117,7 @@ class History:
                 record.seq,
                 record.event.type,
                 utc_text(record.at),
-                record.model_dump_json(),
+                record.line(),
             ),
         )
         row = None if record.run_id in self._known else first(record)
@@ -138,15 +142,14 @@ class History:
         repo: str | None = None,
         since: datetime | None = None,
     ) -> list[RunRow]:
-        """The newest first. `repo` is a part of it in any case; `is_live` tells running from crashed."""
-        query = (
-            f"{_ROWS} WHERE (?1 IS NULL OR status = ?1)"
-            " AND (?2 IS NULL OR instr(lower(repo), lower(?2))) AND (?3 IS NULL OR started_at >= ?3)"
-            " ORDER BY started_at DESC, rowid DESC"
-        )
-        stored = "running" if status == "crashed" else status
-        wanted = (stored, repo, utc_text(since) if since is not None else None)
+        """The newest first. `repo` is a part of it in any case; `is_live` tells running from crashed.
+
+        Rows that are damaged are left out and counted in `skipped`.
+        """
+        where, wanted = conditions(status, repo, since)
+        query = f"{_ROWS}{where} ORDER BY started_at DESC, rowid DESC"
         found: list[RunRow] = []
+        self.skipped = 0
         with self._lock, translated(self.path):
             db = self._readable()
             if db is None:
@@ -154,9 +157,26 @@ class History:
             with closing(db.execute(query, wanted)) as rows:
                 while len(found) < limit and (values := rows.fetchone()) is not None:
                     row = _run_row(values, is_live)
-                    if status in {None, row.status}:
+                    if row is None:
+                        self.skipped += 1
+                    elif status in {None, row.status}:
                         found.append(row)
         return found
+
+    def count(
+        self,
+        *,
+        is_live: IsLive,
+        status: Status | None = None,
+        repo: str | None = None,
+        since: datetime | None = None,
+    ) -> int:
+        """How many runs are like that."""
+        where, wanted = conditions(status, repo, since)
+        if status in {"running", "crashed"}:
+            runs = self._ask(f"SELECT run_id FROM runs{where}", *wanted)  # noqa: S608 - our own words
+            return sum(is_live(str(run)) == (status == "running") for (run,) in runs)
+        return sum(count for (count,) in self._ask(f"SELECT COUNT(*) FROM runs{where}", *wanted))  # noqa: S608
 
     def run(self, run_id: str, *, is_live: IsLive) -> RunRow | None:
         """The row of one run, by its whole id."""
@@ -173,11 +193,7 @@ class History:
         if start == "last":
             rows = self._ask("SELECT run_id FROM runs ORDER BY started_at DESC, rowid DESC LIMIT 1")
         else:
-            rows = self._ask(
-                "SELECT run_id FROM runs WHERE ?1 != '' AND substr(run_id, 1, length(?1)) = ?1"
-                " ORDER BY run_id = ?1 DESC, started_at DESC LIMIT 6",
-                start,
-            )
+            rows = self._ask(LIKE, start) if start and start.isascii() else []
         ids = [str(run_id) for (run_id,) in rows]
         if ids and (len(ids) == 1 or ids[0] == start):
             return ids[0]
@@ -225,11 +241,28 @@ class History:
         return self._opened
 
 
-def _run_row(values: tuple[Any, ...], is_live: IsLive) -> RunRow:
+def conditions(
+    status: Status | None, repo: str | None, since: datetime | None
+) -> tuple[str, tuple[str, ...]]:
+    """Only those that are asked for: SQLite takes the index that fits them."""
+    wanted = {
+        "status = ?": "running" if status == "crashed" else status,
+        "instr(lower(repo), lower(?))": repo and repo.encode(errors="replace").decode(),
+        "started_at >= ?": None if since is None else utc_text(since),
+    }
+    given = {condition: value for condition, value in wanted.items() if value is not None}
+    return (f" WHERE {' AND '.join(given)}" if given else "", tuple(given.values()))
+
+
+def _run_row(values: tuple[Any, ...], is_live: IsLive) -> RunRow | None:
+    """None: it is damaged."""
     fields = dict(zip(RunRow.__slots__, values, strict=True))
-    for name in ("started_at", "ended_at"):
-        if fields[name] is not None:
-            fields[name] = datetime.fromisoformat(fields[name])
+    try:
+        fields["started_at"] = datetime.fromisoformat(fields["started_at"])
+        if fields["ended_at"] is not None:
+            fields["ended_at"] = datetime.fromisoformat(fields["ended_at"])
+    except (ValueError, TypeError):
+        return None
     if fields["status"] == "running" and not is_live(fields["run_id"]):
         fields["status"] = "crashed"
     return RunRow(**fields)

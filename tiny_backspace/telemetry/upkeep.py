@@ -41,6 +41,9 @@ Value: TypeAlias = str | int | float | None
 Change: TypeAlias = tuple[str, tuple[Value, ...]]
 """An SQL statement and what its question marks stand for."""
 
+NO_MODELS = frozenset(("git", "github"))
+"""Who besides the models is asked again (repo/remote.py, forges/github_client.py)."""
+
 
 def utc_text(at: datetime) -> str:
     """A time as text that sorts as the time does."""
@@ -101,7 +104,7 @@ def change(record: Record) -> Change | None:  # noqa: PLR0911 - one for each kin
 
 
 def timing(record: Record) -> Change | None:
-    """What took how long, for `health`; a provider that failed took none."""
+    """What took how long, for `health`; what failed took none. Git and forges are asked again too, and are no models."""
     match record.event:
         case Timed() as e:
             told = (e.operation, e.duration_ms, e.ok)
@@ -110,9 +113,10 @@ def timing(record: Record) -> Change | None:
         case ToolFinished() as e:  # one that fails is the agent's, and no failure of ours
             told = (f"tool {e.tool}", e.duration_ms, True)
         case Retry() as e:
-            told = (f"model {e.provider}", 0.0, False)
+            kind = "retry" if e.provider in NO_MODELS else "model"
+            told = (f"{kind} {e.provider}", 0.0, False)
         case ProviderReplaced() as e:
-            told = (f"model {e.failed}", 0.0, False)
+            told = (f"fallback {e.failed}", 0.0, False)
         case _:
             return None
     operation, duration, ok = told

@@ -52,7 +52,7 @@ _Line: TypeAlias = tuple[str, tuple[str, ...]]
 
 
 def json_line(record: Record) -> str:
-    return record.model_dump_json()
+    return record.line()
 
 
 def plain_line(record: Record, verbose: bool) -> str | None:
