@@ -213,7 +213,7 @@ class Quarantine:
                 self.git.must(
                     "diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames", "--no-color",
                     "--no-ext-diff", "--no-textconv", self.base.sha, tree,
-                    git_dir=self.path, stdout=file, doing="writing the patch",
+                    git_dir=self.path, stdout=file, doing="reading the change",
                 )  # fmt: skip
             new.replace(target)
         except OSError as error:
