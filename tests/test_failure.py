@@ -23,6 +23,7 @@ CODES = {
     "RepoError": (3, "repository"),
     "SandboxError": (4, "sandbox"),
     "SandboxLost": (4, "sandbox_lost"),
+    "SetupFailed": (4, "setup_failed"),
     "SandboxUnverified": (4, "sandbox_unverified"),
     "ProviderError": (5, "provider"),
     "ProviderBusy": (5, "provider_busy"),

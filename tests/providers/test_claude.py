@@ -49,7 +49,13 @@ def test_an_answer_is_told_as_it_comes_and_then_whole() -> None:
     reply = provider.reply(ASKED, said.append)
 
     heard = [event.text for event in said if isinstance(event, ThoughtDelta)]
-    assert heard == ["Let me ", "see.", "I read ", "two files.", ""]  # the last: the first call begins
+    assert heard == [
+        "Let me ",
+        "see.",
+        "I read ",
+        "two files.",
+        "",
+    ]  # the last: the first call begins
     assert reply.message.parts == (
         Thinking("Let me see."),
         Text("I read two files."),

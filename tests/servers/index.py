@@ -83,7 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._say(f'<a href="/simple/{name}/{name}-1.0.tar.gz">x</a>'.encode())
 
-    do_POST = do_GET
+    do_POST = do_GET  # noqa: N815 - the base class calls it so
 
     def _say(self, body: bytes) -> None:
         self.send_response(200)
