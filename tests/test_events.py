@@ -35,6 +35,8 @@ EVERY: tuple[Event, ...] = (
     ev.ProviderReplaced(failed="a", next="b", reason="gone", turn=12),
     ev.CacheHit(provider="p", model="m", key="0f"),
     ev.ContextFolded(turn=9, messages_before=9, messages_after=3, tokens_before=9, tokens_after=3),
+    ev.Egress(host="files.example", port=443, decision="denied", reason="this host is not allowed"),
+    ev.SetupFinished(cached=True, volume="v", size=9, duration_ms=1.5),
     ev.SyntaxChecked(ok=False, files=1, problems=("a.py:1: bad",), duration_ms=1.5),
     ev.ToolCalled(id="1", tool="bash", arguments={"command": "ls", "deep": [{"a": None}]}),
     ev.ToolFinished(id="1", tool="bash", ok=True, exit_code=None, duration_ms=1, size=0, excerpt=""),

@@ -187,6 +187,28 @@ def test_secrets_are_our_keys_and_what_the_environment_calls_so(tmp_path: Path) 
     assert sorted(found) == sorted((KEY, "t1", "p1", "s1", "g1"))
 
 
+def test_a_setup_is_a_table_of_the_file_or_flags_or_variables(tmp_path: Path) -> None:
+    path = file(
+        tmp_path,
+        '[setup]\ncommands = ["pip install -e .[a,b]", "make"]\nhost = ["*.example.org"]\n'
+        'registry = ["python"]\ntimeout = "90s"\ndisk = "1g"\nfile = "/s.sh"\ncache = "3g"\n',
+    )
+    found = load({}, {}, path)
+    assert found.setup == ("pip install -e .[a,b]", "make")
+    assert (found.setup_host, found.setup_registry) == (("*.example.org",), ("python",))
+    assert (found.setup_timeout, found.setup_disk, found.setup_cache) == (90, 1 << 30, 3 << 30)
+    assert found.setup_file == "/s.sh"
+    over = load({"setup": ["tox -e a,b --notest"]}, {"TINY_BACKSPACE_SETUP_DISK": "2g"}, path)
+    assert (over.setup, over.setup_disk) == (("tox -e a,b --notest",), 2 << 30)
+    named = load({}, {"TINY_BACKSPACE_SETUP": "pip install a,b"}, NOWHERE)
+    assert named.setup == ("pip install a,b",)
+
+
+def test_a_setting_that_the_table_of_a_setup_has_not_is_named(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="no setting 'setup_hosts'"):
+        load({}, {}, file(tmp_path, '[setup]\nhosts = ["x"]\n'))
+
+
 def test_the_settings_file_lies_where_xdg_says() -> None:
     assert config_file({"XDG_CONFIG_HOME": "/c"}) == Path("/c/tiny-backspace/config.toml")
     usual = Path(os.path.expanduser("~/.config/tiny-backspace/config.toml"))  # noqa: PTH111 - what a shell does

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -104,6 +105,36 @@ def test_runs_are_narrowed_by_status_repo_age_and_number(home: Path) -> None:
     assert ids("--since", "30m", "--status", "crashed") == []
     with hold(home / "tiny-backspace", "0000000f"):
         assert ids("--status", "running") == ["f"]
+
+
+def test_how_many_more_there_are_is_said_beside_the_lines(home: Path) -> None:
+    for n in range(5):
+        closing = (_done(),) if n < 3 else ()
+        _keep(home, f"{n:08x}", _started(), *closing, ago=timedelta(hours=n, minutes=1))
+
+    def said(*options: str) -> tuple[int, str]:
+        result = _ask(home, "runs", "--json", *options)
+        return len(result.stdout.splitlines()), result.stderr
+
+    assert said() == (5, "")
+    assert said("--limit", "5") == (5, "")
+    assert said("--limit", "2") == (2, "3 more: --limit 5 lists them too.\n")
+    assert said("--limit", "1", "--status", "crashed") == (1, "1 more: --limit 2 lists them too.\n")
+    assert said("--limit", "1", "--status", "succeeded", "--since", "90m") == (
+        1,
+        "1 more: --limit 2 lists them too.\n",
+    )
+    assert said("--limit", "4", "--repo", "API") == (4, "1 more: --limit 5 lists them too.\n")
+
+
+def test_a_damaged_row_is_left_out_and_said(home: Path) -> None:
+    for n in range(2):
+        _keep(home, f"{n:08x}", _started(), _done(), ago=timedelta(hours=n + 1))
+    with sqlite3.connect(home / "tiny-backspace" / "history.db") as db:
+        db.execute("UPDATE runs SET started_at = 'x' WHERE run_id = '00000000'")
+    result = _ask(home, "runs", "--json")
+    assert [json.loads(line)["run_id"] for line in result.stdout.splitlines()] == ["00000001"]
+    assert result.stderr == "Left out 1 damaged run(s) of the history.\n"
 
 
 def test_no_run_of_that_kind_is_said_without_advice_to_start(home: Path) -> None:

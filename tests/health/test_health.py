@@ -1,73 +1,26 @@
-"""The score with its reasons, out of real histories; the rules against their page; alerts to a command and an address."""
+"""The score with its reasons, out of real histories; the rules against their page."""
 
 from __future__ import annotations
 
 import json
+import os
 import re
-import sqlite3
 import sys
-import threading
-from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
+import pexpect
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner, Result
-from typing_extensions import override
+from typer.testing import CliRunner
 
+from tests.health.told import NOW, SINCE, WELL, asked, failed, told, turn
+from tiny_backspace import errors
 from tiny_backspace import events as ev
 from tiny_backspace.cli import app
-from tiny_backspace.events import Event
-from tiny_backspace.health.alerts import passed, raise_alerts
-from tiny_backspace.health.facts import Facts, Operation, Provider, measure
-from tiny_backspace.health.rules import RULES, Verdict, judge
-from tiny_backspace.recorder import Recorder
-from tiny_backspace.telemetry.database import MIGRATIONS
-from tiny_backspace.telemetry.store import History
-from tiny_backspace.thresholds import AlertSettings
-
-NOW = datetime.now(UTC)
-SINCE = NOW - timedelta(days=1)
-WELL = Facts(SINCE, NOW, runs=10, succeeded=10, disk_free=1 << 40)
-
-
-def turn(provider: str, took: float) -> Event:
-    return ev.ModelTurn(
-        provider=provider, model="m", turn=1, stop="x", input_tokens=1, output_tokens=1, cached_tokens=0,
-        cost_usd=0.25, duration_ms=took,
-    )  # fmt: skip
-
-
-def failed(kind: str) -> Event:
-    return ev.RunFailed(error=kind, message="m", exit_code=1)
-
-
-@pytest.fixture
-def state(tmp_path: Path) -> Path:
-    state = tmp_path / "tiny-backspace"
-    state.mkdir(mode=0o700)
-    return state
-
-
-def told(state: Path, run: str, *events: Event, ago: timedelta = timedelta(hours=1)) -> None:
-    with History(state / "history.db") as history:
-        emit = Recorder(run, [history], clock=lambda: NOW - ago, redact=str)
-        emit(ev.RunStarted(repo="r", prompt="p", base="b", agents=(), limits={}, version="1"))
-        for event in events:
-            emit(event)
-
-
-def asked(state: Path, *args: str, config: str = "") -> Result:
-    home = state.parent / "config"
-    (home / "tiny-backspace").mkdir(parents=True, exist_ok=True)
-    (home / "tiny-backspace" / "config.toml").write_text(config)
-    env = {"XDG_STATE_HOME": str(state.parent), "XDG_CONFIG_HOME": str(home), "NO_COLOR": "1"}
-    return CliRunner().invoke(app, ["health", *args], env=env)
+from tiny_backspace.health.facts import Facts, Operation, Provider
+from tiny_backspace.health.rules import BUDGETS, RULES, WEIGHTS, Verdict, budget, judge
 
 
 def test_the_page_has_every_rule_as_it_is() -> None:
@@ -75,6 +28,44 @@ def test_the_page_has_every_rule_as_it_is() -> None:
     rows = re.findall(r"^\| `(\w+)` \| (.*?) \| (\d+) \|$", page, re.MULTILINE)
     assert rows == [(rule.name, rule.what, f"{rule.most:g}") for rule in RULES]
     assert len({rule.advice for rule in RULES}) == len(RULES)
+    weights = re.findall(r"^\| ([\d.]+) \| ((?:`\w+` ?)+)\|$", page, re.MULTILINE)
+    assert {n: float(w) for w, names in weights for n in re.findall("`(.*?)`", names)} == WEIGHTS
+    budgets = re.findall(r"^\| (`.*`) \| ([\d.]+) s \|$", page, re.MULTILINE)
+    assert {
+        name: float(s) * 1000 for names, s in budgets for name in re.findall("`(.*?)`", names)
+    } == BUDGETS
+
+
+@pytest.mark.parametrize(
+    ("kind", "costs"),
+    [
+        ("limit_reached", {"errors": 2, "limits": 2}), ("repetition", {"errors": 2, "limits": 2}),
+        ("sandbox_lost", {"errors": 5, "sandbox": 5}), ("setup_failed", {"errors": 5}), ("bug", {"errors": 10}),
+    ],
+)  # fmt: skip
+def test_what_a_failed_run_costs_by_its_kind(kind: str, costs: dict[str, int]) -> None:
+    verdict = judge(replace(WELL, errors={kind: 1}))
+    assert {each.rule: each.points for each in verdict.deductions} == costs
+
+
+def test_every_weight_is_of_a_kind_that_there_is() -> None:
+    def kinds(of: type[errors.TinyBackspaceError]) -> set[str]:
+        return {of.kind}.union(*(kinds(each) for each in of.__subclasses__()))
+
+    signals = {errors.Stopped(number).kind for number in (1, 2, 15)}
+    assert WEIGHTS.keys() <= kinds(errors.TinyBackspaceError) | signals | {"bug"}
+    assert signals <= {kind for kind, weight in WEIGHTS.items() if weight == 0}
+
+
+@pytest.mark.parametrize(
+    ("operation", "milliseconds"),
+    [("fetch", 30_000), ("model any", 30_000), ("tool bash", 60_000), ("tool edit", 1_000),
+     ("github.pulls/create", 5_000), ("sandbox.image", None), ("", None)],
+)  # fmt: skip
+def test_a_budget_is_by_name_or_by_its_first_word(
+    operation: str, milliseconds: float | None
+) -> None:
+    assert budget(operation) == milliseconds
 
 
 @pytest.mark.parametrize(
@@ -88,8 +79,11 @@ def test_the_page_has_every_rule_as_it_is() -> None:
         (replace(WELL, crashed=9), "unfinished", 15),
         (replace(WELL, providers=(Provider("a", 90, 10),)), "providers", 5),
         (replace(WELL, fallbacks=2), "fallbacks", 10),
+        (replace(WELL, operations=(Operation("model x", 3, 0, 1, 1, 31_000, 1),)), "budgets", 2),
         (replace(WELL, disk_free=1 << 30), "disk", 10),
-        (replace(WELL, operations=(Operation("fetch", 3, 1, 1, 31_000, 1),)), "budgets", 2),
+        (replace(WELL, disk_used=21 << 30), "disk", 10),
+        (replace(WELL, problem="It is damaged."), "history", 60),
+        (replace(WELL, operations=(Operation("fetch", 3, 0, 1, 1, 31_000, 1),)), "budgets", 2),
     ],
 )
 def test_each_rule_takes_its_points(facts: Facts, rule: str, points: int) -> None:
@@ -126,199 +120,73 @@ def test_a_score_is_what_its_deductions_leave(facts: Facts) -> None:
     )
 
 
-def test_a_history_is_measured_within_its_time(state: Path) -> None:
-    told(
-        state,
-        "a",
-        *(turn("claude", 100.0 * n) for n in range(1, 101)),
-        ev.RunSucceeded(message="m"),
-    )
-    told(
-        state,
-        "b",
-        ev.Retry(provider="openai", reason="r", attempt=1, wait_s=1),
-        turn("openai", 900),
-        failed("provider"),
-    )
-    told(
-        state,
-        "c",
-        ev.ProviderReplaced(failed="claude", next="openai", reason="r"),
-        ev.Timed(operation="fetch", duration_ms=7),
-    )
-    told(state, "d")
-    told(state, "old", turn("claude", 99_999), failed("bug"), ago=timedelta(days=3))
-    facts = measure(state, SINCE, NOW, lambda run: run == "d")
-
-    assert (facts.runs, facts.succeeded, facts.failed, facts.crashed, facts.running) == (
-        4,
-        1,
-        1,
-        1,
-        1,
-    )
-    assert (facts.errors, facts.fallbacks) == ({"provider": 1}, 1)
-    model = next(op for op in facts.operations if op.name == "model claude")
-    assert (model.count, model.p50, model.p95, model.p99, model.mean) == (
-        100,
-        5_000,
-        9_500,
-        9_900,
-        5_050,
-    )
-    assert facts.providers == (Provider("claude", 100, 1), Provider("openai", 1, 1))
-    assert facts.response_ms == pytest.approx((505_000 + 900) / 101)
-
-
-def test_without_a_history_all_is_well_and_a_damaged_one_is_a_sentence(state: Path) -> None:
-    assert asked(state).stdout.startswith("health 100 of 100: good\n0 runs in 24 h")
-    assert asked(state, "--json").exit_code == 0
-    (state / "history.db").write_bytes(b"no database" * 999)
-    (state / "history.db").chmod(0o600)
-    assert "is damaged" in str(getattr(asked(state).exception, "hint", ""))
-
-
-def test_a_history_of_an_older_version_is_measured_too(state: Path) -> None:
-    with sqlite3.connect(state / "history.db") as db:
-        for statements in MIGRATIONS[:2]:
-            for statement in statements:
-                db.execute(statement)
-        db.execute("PRAGMA user_version = 2")
-        db.execute(
-            "INSERT INTO runs (run_id, started_at, status) VALUES ('x', ?, 'failed')",
-            ((NOW - timedelta(hours=1)).isoformat(),),
-        )
-    (state / "history.db").chmod(0o600)
-    assert measure(state, SINCE, NOW, lambda _: False).errors == {"unknown": 1}
-
-
 def test_people_see_the_reasons_and_programs_one_object(state: Path) -> None:
     told(state, "a", turn("claude", 8_000), failed("provider"))
+    told(state, "b", ev.Timed(operation="push", duration_ms=9, ok=False), failed("usage"))
     text = asked(state).stdout
 
     assert text.splitlines()[0] == "health 75 of 100: fair"
+    assert "2 runs in 24 h: 0 succeeded, 2 failed, 0 killed" in text
     assert re.search(r"^  -20  response    Answers are slow", text, re.MULTILINE)
     assert re.search(r"^  -5   errors      Look at what failed", text, re.MULTILINE)
-    assert re.search(r"^model claude +1 +8\.0 s +8\.0 s +8\.0 s +8\.0 s$", text, re.MULTILINE)
+    assert "errors: provider 1, usage 1 (not counted)\n" in text
+    assert re.search(r"^claude +1 +100% +0$", text, re.MULTILINE)
+    assert re.search(r"^model claude +1 +0 +8\.0 s +8\.0 s +8\.0 s +30\.0 s$", text, re.MULTILINE)
+    assert re.search(r"^push +0 +1 +- +- +- +30\.0 s$", text, re.MULTILINE)
     assert "\x1b" not in text
-    assert max(map(len, text.splitlines())) <= 120
     data = json.loads(asked(state, "--json").stdout)
-    assert (data["score"], data["verdict"], data["errors"]) == (75, "fair", {"provider": 1})
+    assert (data["score"], data["verdict"]) == (75, "fair")
+    assert data["errors"] == {"provider": 1, "usage": 1}
     assert [each["rule"] for each in data["deductions"]] == ["response", "errors"]
+    assert data["operations"][0]["budget"] == 30_000
+    assert data["providers"][0]["success"] == 1.0
 
 
-def test_questions_of_health_use_an_index(state: Path) -> None:
-    told(state, "a", turn("claude", 1))
-    with sqlite3.connect(state / "history.db") as db:
-        for query in (
-            "SELECT run_id, status, error, fallbacks, cost_usd FROM runs WHERE started_at >= ?",
-            "SELECT operation, duration_ms, ok FROM timings WHERE at >= ? ORDER BY at DESC LIMIT 5",
-            "SELECT seq, line FROM records WHERE run_id = ? AND seq > 1 ORDER BY seq LIMIT 5",
-        ):
-            plan = " ".join(row[3] for row in db.execute(f"EXPLAIN QUERY PLAN {query}", ("x",)))
-            assert re.search(r"USING (COVERING )?(INDEX|PRIMARY KEY)", plan), plan
-            assert "SCAN" not in plan
+def test_it_fits_a_small_terminal_whatever_there_is_to_say(state: Path) -> None:
+    names = [f"operation.number_{n}" for n in range(40)]
+    times = [ev.Timed(operation=name, duration_ms=123_456.0 * n) for n, name in enumerate(names)]
+    slow = ev.ToolFinished(
+        id="1", tool="read", ok=True, exit_code=None, duration_ms=150, size=1, excerpt=""
+    )
+    kinds = ("provider", "sandbox_lost", "limit_reached", "verification_failed", "bug")
+    for n, kind in enumerate(kinds):
+        told(state, f"a{n}", turn("claude", 90_000), slow, *times, failed(kind))
+    told(state, "killed", ev.ProviderReplaced(failed="claude", next="openai", reason="r"))
+    lines = asked(state).stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert len(lines) <= 30  # all reasons, and of the operations the slowest
+    assert lines[-1].endswith("more, which are quicker: --json has them.")
+    head = next(n for n, line in enumerate(lines) if line.startswith("operation "))
+    assert lines[head + 1].startswith("model claude ")  # what is over its budget comes first
+    assert lines[head + 2].startswith("tool read ")
+    assert lines[head + 3].startswith("operation.number_39 ")
 
 
-# Alerts.
-
-BAD = replace(
-    WELL, runs=10, succeeded=5, errors={"provider": 5}, cost_usd=9.0, providers=(Provider("claude", 1, 1),)
-)  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("settings", "name"),
-    [
-        ({"error_rate": 0.4}, "error_rate"), ({"cost_per_day": 8.9}, "cost_per_day"),
-        ({"provider_success": 0.6}, "provider_success"), ({"health_below": 90}, "health_below"),
-    ],
-)  # fmt: skip
-def test_a_threshold_that_is_passed_is_said(settings: dict[str, Any], name: str) -> None:
-    alerts = AlertSettings.model_validate(settings)
-    assert list(passed(alerts, BAD, judge(BAD))) == [name]
-    assert passed(alerts, WELL, judge(WELL)) == {}
-    assert passed(AlertSettings(), BAD, judge(BAD)) == {}
-
-
-def command(folder: Path, code: int = 0) -> tuple[str, ...]:
-    """A program that writes down what it was told."""
-    script = f"import sys; open({str(folder / 'told')!r}, 'a').write(sys.stdin.read() + '\\n'); sys.exit({code})"
-    return (sys.executable, "-c", script)
-
-
-def test_each_reason_is_told_once_in_its_time_and_again_when_it_comes_back(
-    state: Path, tmp_path: Path
+@pytest.mark.parametrize("no_colour", ["", "1"])
+def test_only_a_terminal_sees_colour_and_not_one_that_wants_none(
+    state: Path, no_colour: str
 ) -> None:
-    alerts = AlertSettings(health_below=90, every=3600, command=command(tmp_path))
-    verdict = judge(BAD)
-    found = passed(alerts, BAD, verdict)
-
-    assert list(raise_alerts(alerts, found, verdict, state)) == ["health_below"]
-    assert raise_alerts(alerts, found, verdict, state) == {}
-    assert raise_alerts(alerts, {}, verdict, state) == {}  # it is well again …
-    assert list(raise_alerts(alerts, found, verdict, state)) == [
-        "health_below"
-    ]  # … and ill once more
-    lines = [json.loads(line) for line in (tmp_path / "told").read_text().splitlines()]
-    assert len(lines) == 2
-    assert lines[0]["health"] == verdict.score
-    assert "is wanted" in lines[0]["alerts"]["health_below"]
-    assert (state / "alerts.json").stat().st_mode & 0o777 == 0o600
-
-
-def test_one_that_could_not_be_told_is_told_the_next_time(state: Path, tmp_path: Path) -> None:
-    told(state, "a", failed("provider"), ago=timedelta(hours=1))
-    config = f"[alerts]\nerror_rate = 0.1\ncommand = {json.dumps(command(tmp_path, 3))}\n"
-    refused = asked(state, "--alert", config=config)
-    assert "ended with exit code 3" in str(refused.exception)
-
-    config = f"[alerts]\nerror_rate = 0.1\ncommand = {json.dumps(command(tmp_path))}\n"
-    done = asked(state, "--alert", config=config)
-    assert (done.exit_code, done.stdout) == (1, "error_rate: 100% of 1 runs failed; 10% may\n")
-    again = asked(state, "--alert", config=config)
-    assert (again.exit_code, again.stdout) == (0, "")
+    told(state, "a", ev.RunSucceeded(message="m"))
+    environment = {
+        "PATH": os.defpath,
+        "XDG_STATE_HOME": str(state.parent),
+        "TERM": "xterm-256color",
+    }
+    child: pexpect.spawn[bytes] = pexpect.spawn(
+        sys.executable, ["-m", "tiny_backspace", "health"], dimensions=(24, 80), timeout=60,
+        cwd=str(Path(__file__).parents[2]), env=environment | {"NO_COLOR": no_colour},
+    )  # fmt: skip
+    first = child.read().splitlines()[0]
+    child.close()
+    assert child.exitstatus == 0
+    assert b"health 100 of 100: good" in first
+    assert (b"\x1b[" in first) == (not no_colour)
 
 
-@pytest.fixture
-def hook() -> Iterator[tuple[str, list[dict[str, Any]], list[int]]]:
-    """An address, what came there, and the statuses it will answer with."""
-    came: list[dict[str, Any]] = []
-    statuses: list[int] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            came.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(statuses.pop(0) if statuses else 200)
-            self.send_header("Location", "http://127.0.0.1:1/elsewhere")
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        @override
-        def log_message(self, format: str, *args: object) -> None:
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/hook", came, statuses
-        server.shutdown()
-        thread.join()
-
-
-def test_an_address_is_told_and_no_redirect_is_followed(
-    state: Path, hook: tuple[str, list[dict[str, Any]], list[int]]
-) -> None:
-    url, came, statuses = hook
-    told(state, "a", failed("bug"))
-    config = f'[alerts]\nhealth_below = 95\nurl = "{url}"\n'
-    statuses.append(302)
-    assert "status 302" in str(asked(state, "--alert", config=config).exception)
-    assert asked(state, "--alert", config=config).exit_code == 1
-    assert [each["alerts"].keys() for each in came] == [{"health_below": 0}.keys()] * 2
-
-
-@pytest.mark.parametrize("url", ["http://example.org/x", "ftp://x", "https://a b"])
-def test_an_address_that_others_could_read_is_none(state: Path, url: str) -> None:
-    refused = asked(state, "--alert", config=f'[alerts]\nurl = "{url}"\n')
-    assert "alerts" in str(refused.exception)
+def test_help_has_examples_and_fits_80_columns(state: Path) -> None:
+    environment = {"COLUMNS": "80", "TERMINAL_WIDTH": "80"}
+    text = CliRunner().invoke(app, ["health", "--help"], env=environment).stdout
+    assert "  tiny-backspace health --since 7d --json" in text
+    assert "Exit codes with --alert: 0 nothing to tell" in text
+    assert "`alerts` settings" in text  # in brackets it would be taken for a style, and be missing
+    assert max(map(len, text.splitlines())) <= 80

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -5,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tiny_backspace.sandbox.attest import Expected, Usage, parse, parse_usage, problems
+from tiny_backspace.sandbox.mounts import Kept
 
 HERE = Path(__file__).parent
 V1 = (HERE / "attest-v1.txt").read_text()  # from a container on Docker 20.10, cgroup version 1
@@ -127,6 +129,45 @@ def test_a_control_that_is_off_is_named_and_nothing_else_is(change: str) -> None
 )
 def test_a_mount_nobody_asked_for_is_a_problem(text: str, sentence: str) -> None:
     assert any(sentence in each for each in found_in(text))
+
+
+VOLUME = Kept("/opt/setup", "tiny-backspace-setup-0f-1", writable=False)
+VOLUMES = "/var/lib/docker/volumes"
+RIGHT = f"{VOLUMES}/{VOLUME.name}/_data"
+
+
+@pytest.mark.parametrize("writable", [False, True])
+def test_the_one_volume_that_was_asked_for_is_no_problem(writable: bool) -> None:
+    expected = replace(EXPECTED, kept=replace(VOLUME, writable=writable))
+    text = with_mount("/opt/setup", mode="rw" if writable else "ro", root=RIGHT)
+    assert problems(parse(text.encode()), expected) == ()
+    assert any("not asked for" in each for each in found_in(text))  # of one that has no setup
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (V1, "/opt/setup is not a mount of its own"),
+        (with_mount("/opt/setup", root=RIGHT), "/opt/setup is writable"),
+        (with_mount("/opt/setup", mode="ro", root=f"{VOLUMES}/other/_data"), "not of the volume"),
+        (with_mount("/opt/setup", mode="ro", root=f"{RIGHT}/venv"), "not of the volume"),
+        (with_mount("/opt/setup", mode="ro", root="/home"), "a mount of /home, not of the volume"),
+        (with_mount("/opt/setup", mode="ro", root=f"/x{VOLUME.name}/_data"), "not of the volume"),
+        (with_mount("/opt/setup/venv", mode="ro", root=RIGHT), "/opt/setup/venv is a read-only ext4"),
+        (with_mount("/opt", mode="ro", root=RIGHT), "/opt is a read-only ext4 mount"),
+    ],
+)  # fmt: skip
+def test_another_volume_another_place_or_another_mode_is_a_problem(
+    text: str, sentence: str
+) -> None:
+    found = problems(parse(text.encode()), replace(EXPECTED, kept=VOLUME))
+    assert any(sentence in each for each in found)
+
+
+def test_a_volume_that_a_setup_may_write_to_has_to_be_writable() -> None:
+    text = with_mount("/opt/setup", mode="ro", root=RIGHT)
+    expected = replace(EXPECTED, kept=replace(VOLUME, writable=True))
+    assert problems(parse(text.encode()), expected) == ("/opt/setup is read-only",)
 
 
 PODMANS = """\

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tiny_backspace.errors import UsageError
-from tiny_backspace.sandbox.container import Limits, Wish, container, host_config, limits
+from tiny_backspace.sandbox.container import Limits, Volume, Wish, container, host_config, limits
 
 MIB, GIB = 1 << 20, 1 << 30
 LIMITS = Limits(
@@ -119,6 +119,21 @@ def test_every_control_is_asked_for_and_nothing_besides() -> None:
         "/tmp": (160 * MIB, "1777"),
         "/home/agent": (80 * MIB, "0700"),
     }
+
+
+@pytest.mark.parametrize("writable", [False, True])
+def test_a_volume_is_mounted_at_one_place_and_read_only_unless_a_setup_fills_it(
+    writable: bool,
+) -> None:
+    asked = host_config(LIMITS, runtime=None, volume=Volume("v", writable=writable))
+    (mount,) = asked["mounts"]
+    assert dict(mount) == {
+        "Target": "/opt/setup",
+        "Source": "v",
+        "Type": "volume",
+        "ReadOnly": not writable,
+    }
+    assert asked["network_mode"] == "none"
 
 
 def folder(options: str) -> tuple[int, str]:

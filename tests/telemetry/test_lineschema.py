@@ -91,6 +91,8 @@ _SAMPLES: tuple[Event, ...] = (
     ev.ContextFolded(turn=1, messages_before=9, messages_after=3, tokens_before=9, tokens_after=3),
     ev.SyntaxChecked(ok=False, files=1, problems=("a.py:1: bad",), duration_ms=1.0),
     ev.ProviderReplaced(failed="p", next="q", reason="r"),
+    ev.Egress(host="pypi.example", port=443, decision="denied", reason="r"),
+    ev.SetupFinished(cached=False, volume="v", size=1, duration_ms=1.5),
     ev.ToolCalled(id="1", tool="bash", arguments={"command": "ls", "deep": {"x": [1, None]}}),
     ev.ToolFinished(id="1", tool="bash", ok=True, exit_code=None, duration_ms=1, size=0, excerpt=""),
     ev.FileEdited(filepath="a", operation="rename", old_path="b"),

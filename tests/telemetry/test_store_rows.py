@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Callable
 from datetime import timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -116,6 +118,7 @@ def test_runs_are_listed_newest_first_and_by_what_is_asked(tmp_path: Path) -> No
         assert ids(repo="rEPO_3") == [3]
         assert ids(repo="%") == [5, 4, 3, 2, 1, 0]
         assert ids(repo="o%3") == []
+        assert ids(repo="\udcff") == []
         assert ids(since=START + timedelta(days=4)) == [5, 4]
         assert ids(since=START + timedelta(days=2), status="failed") == [4, 2]
 
@@ -132,6 +135,69 @@ def test_a_run_is_found_by_the_start_of_its_id(tmp_path: Path) -> None:
         assert history.find("last") == "abc00001"
         with pytest.raises(UsageError, match=r"any of these runs: .*abc00002"):
             history.find("abc00")
-        for absent in ("f", "", "%", "_bc00001", "abc000011"):
+        for absent in ("f", "", "%", "_bc00001", "abc000011", "\udcff", "\U0010ffff"):
             with pytest.raises(UsageError, match="no run"):
                 history.find(absent)
+
+
+def test_runs_are_counted_as_they_are_listed(tmp_path: Path) -> None:
+    with History(tmp_path / "s" / "history.db") as history:
+        assert history.count(is_live=dead) == 0
+        for n in range(7):
+            events = (STARTED, RunSucceeded(message="")) if n % 2 else (STARTED,)
+            tell(history, records_of(f"{n:08x}", *events, start=START + timedelta(days=n)))
+        for wanted in (
+            {}, {"status": "succeeded"}, {"status": "running"}, {"status": "crashed"}, {"repo": "api"}, {"repo": "x"},
+            {"since": START + timedelta(days=3)}, {"since": START + timedelta(days=3), "status": "crashed"},
+        ):  # fmt: skip
+            for live in (dead, alive, lambda run: run > "00000002"):
+                asked: dict[str, Any] = {"is_live": live, **wanted}
+                assert history.count(**asked) == len(history.runs(**asked)), wanted
+
+
+def test_a_damaged_row_is_none_and_the_others_are_there(tmp_path: Path) -> None:
+    path = tmp_path / "s" / "history.db"
+    with History(path) as history:
+        for n in range(4):
+            tell(history, records_of(f"{n:08x}", STARTED, RunSucceeded(message="")))
+        with sqlite3.connect(path) as db:
+            db.execute("UPDATE runs SET started_at = 'x' WHERE run_id = '00000001'")
+            db.execute("UPDATE runs SET ended_at = X'ff' WHERE run_id = '00000002'")
+        assert {row.run_id for row in history.runs(is_live=dead)} == {"00000000", "00000003"}
+        assert history.skipped == 2
+        assert history.run("00000001", is_live=dead) is None
+
+
+def test_questions_use_the_index_that_fits_and_records_are_never_scanned(tmp_path: Path) -> None:
+    with History(tmp_path / "s" / "history.db") as history:
+        tell(history, records_of("0a1b2c3d", STARTED, turn(0.5)))
+        asked: list[str] = []
+        db = history._readable()
+        assert db is not None
+
+        def plan(ask: Callable[[], object]) -> str:
+            asked.clear()
+            db.set_trace_callback(asked.append)
+            ask()
+            db.set_trace_callback(None)
+            steps = [row[3] for each in asked for row in db.execute(f"EXPLAIN QUERY PLAN {each}")]
+            assert steps
+            return "; ".join(steps)
+
+        def runs(**wanted: Any) -> Callable[[], object]:
+            return lambda: history.runs(is_live=dead, **wanted)
+
+        failed = "SEARCH runs USING INDEX runs_by_status (status=?"
+        by_time = "SCAN runs USING INDEX runs_by_time"  # in its order; it stops at the limit
+        by_id = "SEARCH runs USING INDEX sqlite_autoindex_runs_1 (run_id"
+        assert plan(runs()) == by_time
+        assert plan(runs(repo="api")) == by_time
+        assert plan(runs(status="failed")) == f"{failed})"
+        assert plan(runs(status="crashed", since=START)) == f"{failed} AND started_at>?)"
+        assert plan(runs(since=START)) == "SEARCH runs USING INDEX runs_by_time (started_at>?)"
+        assert plan(lambda: history.find("last")) == by_time
+        assert plan(lambda: history.find("0a")).startswith(f"{by_id}>? AND run_id<?)")
+        assert plan(lambda: history.run("0a1b2c3d", is_live=dead)) == f"{by_id}=?)"
+        assert "COVERING INDEX" in plan(lambda: history.count(is_live=dead, status="failed"))
+        lines = plan(lambda: list(history.lines("0a1b2c3d")))
+        assert set(lines.split("; ")) == {"SEARCH records USING PRIMARY KEY (run_id=? AND seq>?)"}

@@ -14,10 +14,12 @@ import pytest
 from tests.views.records import failing, recorded, successful
 from tiny_backspace.events import (
     AgentThought,
+    Egress,
     Event,
     GitOperation,
     Record,
     RunSucceeded,
+    SetupFinished,
     Step,
     StepStarted,
     Timed,
@@ -42,6 +44,7 @@ def test_a_json_line_is_the_record_and_can_be_read_back() -> None:
     written = stream.getvalue().splitlines()
     assert [Record.model_validate_json(line) for line in written] == failing()
     assert json_line(failing()[0]) == failing()[0].model_dump_json()
+    assert json_line(only(Warned(message="\x7f\x9b0m\u202e\U000e0061…"))).isprintable()
 
 
 def test_the_examples_of_the_plain_lines_read_as_they_should() -> None:
@@ -70,6 +73,29 @@ def test_what_only_the_verbose_see_is_left_out_for_the_others() -> None:
     event = Timed(operation="clone", duration_ms=1.0)
     assert plain_line(only(event), verbose=False) is None
     assert plain_line(only(event), verbose=True) == "01:23:45  time     clone  1 ms"
+
+
+@pytest.mark.parametrize(
+    ("event", "brief", "verbose"),
+    [
+        (Egress(host="a.example", port=443, decision="allowed"), None, "egress   a.example:443  allowed"),
+        (
+            Egress(host="a\x1b[2J.example", port=22, decision="denied", reason="not allowed"),
+            "WARNING  setup: a.example:22 denied  not allowed",
+            "WARNING  setup: a.example:22 denied  not allowed",
+        ),
+        (
+            SetupFinished(cached=True, volume="v", size=5 << 20, duration_ms=4.2),
+            "setup    from the cache  5 MiB  4 ms",
+            "setup    from the cache  5 MiB  4 ms",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_setup_did_and_was_kept_from_is_told(
+    event: Event, brief: str | None, verbose: str
+) -> None:
+    assert plain_line(only(event), verbose=False) == (f"01:23:45  {brief}" if brief else None)
+    assert plain_line(only(event), verbose=True) == f"01:23:45  {verbose}"
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from tests.views.records import (
     turn,
 )
 from tiny_backspace.events import (
+    Egress,
     Event,
     FileEdited,
     Known,
@@ -33,6 +34,7 @@ from tiny_backspace.events import (
     Step,
     ToolCalled,
     Unknown,
+    Verified,
     Warned,
     WorkSaved,
 )
@@ -94,8 +96,11 @@ def test_any_records_can_be_folded_and_shown_and_no_frame_is_too_large(
     assert len(rows) == max(min(height - 1, len(rows)), 1)
     assert all(row.cell_len == width and "\n" not in row.plain for row in rows)
     assert plain_summary(state)
-    lines = [plain_line(record, verbose=True) or "" for record in records]
-    assert all(len(line.splitlines()) == 1 for line in lines)
+    for record in records:
+        most = (
+            13 if isinstance(record.event, Verified) else 1
+        )  # with the end of what a failed one said
+        assert 1 <= len((plain_line(record, verbose=True) or "").splitlines()) <= most
     assert state.unknown == sum(isinstance(record.event, Unknown) for record in records)
 
 
@@ -182,6 +187,18 @@ def test_however_long_a_run_is_its_state_stays_small() -> None:
     assert max(len(thought.message) for thought in state.thoughts) <= 4000
     many = of(*(FileEdited(filepath=str(n), operation="create") for n in range(1200)))
     assert len(many.files) == 1000
+
+
+def test_what_a_setup_was_kept_from_is_among_the_warnings() -> None:
+    state = of(
+        Egress(host="a.example", port=443, decision="allowed"),
+        Egress(host="b.example", port=22, decision="denied", reason="not allowed"),
+        Egress(host="c.example", port=443, decision="failed", reason="no answer"),
+    )
+    assert state.warnings == (
+        "setup: b.example:22 denied: not allowed",
+        "setup: c.example:443 failed: no answer",
+    )
 
 
 def test_time_passes_by_the_clock_until_the_run_has_ended() -> None:

@@ -40,13 +40,14 @@ def health(
     ] = "24h",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
     alert: Annotated[
-        bool, typer.Option("--alert", help="Tell whom [alerts] in the settings names, if need be.")
+        bool, typer.Option("--alert", help="Tell whom the `alerts` settings name, if need be.")
     ] = False,
 ) -> None:
     """Say how well runs go: a score from 0 to 100, with every deduction and what to do about it.
 
-    With --alert it is silent unless a threshold of [alerts] is passed, and says each at most once
-    in its time: here, and to the command or the address that is named there.
+    With --alert it is silent unless a threshold of the `alerts` settings
+    (docs/health.md) is passed, and says each at most once in its time: here,
+    and to the command or the address that is named there.
 
     \b
     Examples:
@@ -54,7 +55,7 @@ def health(
       tiny-backspace health --since 7d --json | jq .score
       */10 * * * *  tiny-backspace health --alert      (in a crontab)
 
-    Exit codes: 0 · with --alert 1 if something was told, 2 if somebody could not be
+    Exit codes with --alert: 0 nothing to tell · 1 told · 2 could not tell
     """  # noqa: D301 - \b keeps the lines of an example apart
     from tiny_backspace.health import facts, rules
 
@@ -154,20 +155,21 @@ def _providers(found: Facts) -> Iterator[str]:
 
 
 def _operations(found: Facts, most: int) -> Iterator[str]:
-    from tiny_backspace.health.rules import budget
+    from tiny_backspace.health.rules import budget, over_budget
     from tiny_backspace.views.figures import took
 
     if found.operations:
         heads = "".join(f" {head:>11}" for head in ("p50", "p95", "p99"))
         yield f"{'operation':<19} {'count':>6} {'failed':>6}{heads} {'budget':>10}"
-    slowest = sorted(found.operations, key=lambda op: -op.p95)
-    for op in slowest[:most]:
+    # first what is over its budget, then what takes longest
+    ordered = sorted(found.operations, key=lambda op: (not over_budget(op), -op.p95))
+    for op in ordered[:most]:
         measured = (op.p50, op.p95, op.p99) if op.count else (None, None, None)
         *times, allowed = ["-" if ms is None else took(ms) for ms in (*measured, budget(op.name))]
         told = "".join(f" {text:>11}" for text in times)
         yield f"{clean_line(op.name)[:19]:<19} {op.count:>6} {op.failed:>6}{told} {allowed:>10}"
-    if len(slowest) > most:
-        yield f"{len(slowest) - most} more, which are quicker: --json has them."
+    if len(ordered) > most:
+        yield f"{len(ordered) - most} more, which are quicker: --json has them."
 
 
 def _wrapped(head: str, text: str) -> list[str]:

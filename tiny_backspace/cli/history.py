@@ -21,7 +21,7 @@ from tiny_backspace.statedir import is_live, state_dir
 
 if TYPE_CHECKING:
     from tiny_backspace.events import Record
-    from tiny_backspace.telemetry.store import History, RunRow
+    from tiny_backspace.telemetry.store import History
 
 _WIDE = 100  # columns of what is drawn for no terminal
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -81,7 +81,9 @@ def runs(
         if len(found) == limit:
             more = history.count(is_live=_is_live, status=status, repo=repo, since=start) - limit
     if found:
-        _print_runs(found, now, as_json=as_json)
+        from tiny_backspace.cli.runtable import print_runs
+
+        print_runs(found, now, as_json=as_json)
     elif not damaged:
         filtered = status or repo or since
         start_one = 'No runs yet. Start one: tiny-backspace run <repo> "<what to change>"'
@@ -199,31 +201,6 @@ def _history() -> History:
 
 def _is_live(run_id: str) -> bool:
     return is_live(state_dir(os.environ), run_id)
-
-
-def _print_runs(found: list[RunRow], now: datetime, *, as_json: bool) -> None:
-    if as_json:
-        print_lines(_json(row) for row in found)
-    elif sys.stdout.isatty():
-        from rich.console import Console
-
-        from tiny_backspace.cli.runtable import left_out, rich_table
-
-        console = Console()
-        console.print(rich_table(found, now, console.width))
-        if without := left_out(console.width):
-            typer.echo(without, err=True)
-    else:
-        from tiny_backspace.cli.runtable import plain_table
-
-        print_lines(plain_table(found, now))
-
-
-def _json(row: RunRow) -> str:
-    import json
-    from dataclasses import asdict
-
-    return json.dumps(asdict(row), default=datetime.isoformat)
 
 
 def _facts_and_events(history: History, run_id: str) -> Generator[str]:

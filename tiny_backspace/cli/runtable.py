@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
+import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+import typer
+
+from tiny_backspace.cli.output import print_lines
 from tiny_backspace.redact import clean_line
 from tiny_backspace.views.figures import counted, money, took
 
@@ -42,6 +48,23 @@ def cells(row: RunRow, now: datetime) -> tuple[str, ...]:
     )
 
 
+def print_runs(rows: Sequence[RunRow], now: datetime, *, as_json: bool) -> None:
+    """On standard output: JSON lines, a table, or plain lines where nobody looks."""
+    if as_json:
+        print_lines(json.dumps(asdict(row), default=datetime.isoformat) for row in rows)
+    elif sys.stdout.isatty():
+        from rich.console import Console
+
+        console = Console()
+        console.print(rich_table(rows, now, console.width))
+        if console.width < _WIDE:
+            without = ", ".join(COLUMNS[len(_NARROW) :]).lower()
+            told = f"Without {without}: --json has them, or a terminal of {_WIDE} columns."
+            typer.echo(told, err=True)
+    else:
+        print_lines(plain_table(rows, now))
+
+
 def plain_table(rows: Sequence[RunRow], now: datetime) -> list[str]:
     """Aligned lines under a heading, for pipes and files."""
     table = [COLUMNS, *(tuple(clipped(text, _PROMPT) for text in cells(row, now)) for row in rows)]
@@ -74,14 +97,6 @@ def rich_table(rows: Sequence[RunRow], now: datetime, width: int) -> Table:
             *(Text(texts[n], style=colours.get(n, ""), overflow="ellipsis") for n in shown)
         )
     return table
-
-
-def left_out(width: int) -> str:
-    """What `rich_table` has no room for at this width, in a sentence; nothing if it shows all."""
-    if width >= _WIDE:
-        return ""
-    names = [name.lower() for n, name in enumerate(COLUMNS) if n not in _NARROW]
-    return f"Without {', '.join(names)}: --json has them, or a terminal of {_WIDE} columns."
 
 
 def facts(row: RunRow, now: datetime) -> list[str]:

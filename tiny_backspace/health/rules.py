@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tiny_backspace.health.facts import Facts
+from tiny_backspace.health.facts import Facts, Operation
 
 # How heavy a failed run weighs, by its kind (errors.py), if it is not 1; what only the user can have caused weighs nothing.
 WEIGHTS: Mapping[str, float] = {
@@ -90,8 +90,12 @@ def budget(operation: str) -> float | None:
     return BUDGETS.get(operation, BUDGETS.get(re.split(r"[ .]", operation, maxsplit=1)[0]))
 
 
-def _over_budget(facts: Facts) -> float:
-    return 2 * sum(op.p95 > (budget(op.name) or math.inf) for op in facts.operations)
+def over_budget(operation: Operation) -> bool:
+    return operation.p95 > (budget(operation.name) or math.inf)
+
+
+def _budgets(facts: Facts) -> float:
+    return 2 * sum(map(over_budget, facts.operations))
 
 
 def _disk(facts: Facts) -> float:
@@ -114,7 +118,7 @@ RULES: tuple[Rule, ...] = (
          "The sandbox fails: tiny-backspace doctor --sandbox"),
     Rule("limits", "2 points for each run that reached a limit", 10, _of_kinds(_LIMITS, 2),
          "Limits are reached: --max-turns, --max-cost, --timeout; or smaller tasks."),
-    Rule("budgets", "2 points for each operation whose p95 is over its budget", 10, _over_budget,
+    Rule("budgets", "2 points for each operation whose p95 is over its budget", 10, _budgets,
          "Something is slow: tiny-backspace show last --timings"),
     Rule("history", "the history is damaged, or cannot be read", 60, lambda facts: 60.0 if facts.problem else 0.0,
          "Runs are not kept, and not counted here: what is wrong stands below."),

@@ -22,9 +22,9 @@ from tiny_backspace.setup.keys import Wanted
 from tiny_backspace.setup.proxy import Proxy
 
 _EVERY = 2.0  # seconds between two looks at the volume, which has no limit of its own
-_MEASURING = 10.0  # seconds that one may take
+_MEASURING = 15.0  # seconds that one may take
 _MEASURED = 10_000  # bytes that it may say
-_BLIND = 40.0  # seconds without a look that told something: a command's end ends a look too
+_BLIND = 30.0  # seconds without a look that told something: a command's end ends a look too
 _FILES = 400_000
 _TAIL = 1500  # characters of a failed command's output
 _TITLE = 60
@@ -160,20 +160,7 @@ def _finished(box: Box, limit: int) -> int:
 
 
 def _size(box: Box) -> tuple[int, int] | None:
-    """Bytes and files in the volume; None if that could not be told: a command may stop whoever looks."""
-    said = _said(box, ["sh", "-c", _MEASURE], out_of_reach=False)
-    numbers = re.findall(rb"^(\d+)\t", said, re.MULTILINE)
-    return (int(numbers[0]) << 10, int(numbers[1])) if len(numbers) == 2 else None  # noqa: PLR2004 - two lines
-
-
-def _free(box: Box) -> int:
-    """Bytes on the disk that the volume is on, whatever a command does; 0 if that is not told."""
-    numbers = _said(box, ["stat", "-f", "-c", "%a %S", SETUP], out_of_reach=True).split()
-    return int(numbers[0]) * int(numbers[1]) if len(numbers) == 2 else 0  # noqa: PLR2004 - blocks and their size
-
-
-def _said(box: Box, argv: list[str], *, out_of_reach: bool) -> bytes:
-    """What a program says in a short time, if nothing keeps it from it."""
+    """Bytes and files in the volume; None if that could not be told in time: a command may stop whoever looks."""
     said = bytearray()
 
     def keep(stream: int, data: bytes) -> bool:
@@ -181,9 +168,11 @@ def _said(box: Box, argv: list[str], *, out_of_reach: bool) -> bytes:
             said.extend(data)
         return len(said) > _MEASURED
 
-    with suppress(SandboxError), box.beside(argv, out_of_reach=out_of_reach) as attached:
+    argv = ["sh", "-c", _MEASURE]
+    with suppress(SandboxError), box.beside(argv, out_of_reach=False) as attached:
         attached.exchange((), keep, monotonic() + _MEASURING, close=True)
-    return bytes(said)
+    numbers = re.findall(rb"^(\d+)\t", said, re.MULTILINE)
+    return (int(numbers[0]) << 10, int(numbers[1])) if len(numbers) == 2 else None  # noqa: PLR2004 - two lines
 
 
 def _too_much(size: int, files: int, limit: int) -> str | None:
@@ -194,38 +183,66 @@ def _too_much(size: int, files: int, limit: int) -> str | None:
     return None
 
 
+class _Watch:
+    """Ends the container if there is too much in the volume, or if that cannot be told.
+
+    Who looks may be held up, with the engine's whole start of a command; so somebody else keeps the time.
+    """
+
+    def __init__(self, box: Box, limit: int) -> None:
+        self._box, self._limit = box, limit
+        self._known = monotonic()
+        self._over, self._gone = threading.Event(), threading.Event()
+        self._problem: str | None = None
+
+    def start(self) -> None:
+        for work in (self._look, self._keep_time):
+            threading.Thread(target=work, name="watch-setup", daemon=True).start()
+
+    def stop(self) -> None:
+        self._over.set()
+
+    def problem(self) -> str | None:
+        """Why the container was ended, if it was: then it is gone by now."""
+        if self._problem:
+            self._gone.wait(_MEASURING)
+        return self._problem
+
+    def _look(self) -> None:
+        while not self._over.wait(_EVERY):
+            if size := _size(self._box):
+                self._known = monotonic()
+                if found := _too_much(*size, self._limit):
+                    self._end(found)
+
+    def _keep_time(self) -> None:
+        while not self._over.wait(_EVERY):
+            if monotonic() - self._known > _BLIND:
+                self._end(f"the setup failed: it hides how much it has put into {SETUP}")
+
+    def _end(self, why: str) -> None:
+        if not self._over.is_set():
+            self._problem = why
+            self._over.set()
+            with suppress(SandboxError):
+                self._box.kill()
+            self._gone.set()
+
+
 @contextmanager
 def _watched(box: Box, limit: int) -> Generator[None]:
-    """Within the block the container is ended if there is too much in the volume, or if that cannot be told.
+    """Within the block somebody looks at how much there is in the volume.
 
     Raises:
-        SetupFailed: it was ended.
+        SetupFailed: it was too much, and the container was ended.
     """
-    over, problem = threading.Event(), list[str]()
-
-    def watch() -> None:
-        before, known = _free(box), monotonic()
-        while not over.wait(_EVERY):
-            if size := _size(box):
-                known, found = monotonic(), _too_much(*size, limit)
-            elif monotonic() - known > _BLIND or before - _free(box) > limit:
-                found = f"the setup failed: it hides how much it has put into {SETUP}"
-            else:
-                found = None
-            if found and not over.is_set():
-                problem.append(found)
-                with suppress(SandboxError):
-                    box.kill()
-                return
-
-    watcher = threading.Thread(target=watch, name="watch-setup", daemon=True)
-    watcher.start()
+    watch = _Watch(box, limit)
+    watch.start()
     try:
         yield
     except SandboxLost as error:
-        if not problem:
-            raise
-        raise SetupFailed(problem[0], hint="Raise --setup-disk, or install less.") from error
+        if found := watch.problem():
+            raise SetupFailed(found, hint="Raise --setup-disk, or install less.") from error
+        raise
     finally:
-        over.set()
-        watcher.join()
+        watch.stop()
