@@ -20,6 +20,7 @@ from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.remote import may_push
 from tiny_backspace.repo.source import Remote, parse
 from tiny_backspace.sandbox.container import Wish
+from tiny_backspace.sandbox.known import IMAGES
 from tiny_backspace.settings import Settings
 from tiny_backspace.statedir import cache_dir, owner_id, private_dir, state_dir
 
@@ -43,11 +44,15 @@ def examined(
     yield _python()
     yield _git(environment)
     yield from _folders(environment)
+    state = _state(environment)
     wish = Wish(
         image=settings.image, base=settings.base_image, memory=settings.memory, disk=settings.disk,
         cpus=settings.cpus, pids=settings.pids, seconds=300, runtime=settings.runtime,
+        known=state and state / IMAGES,
     )  # fmt: skip
-    yield from examine(settings.docker_host, wish, _owner(environment), thorough=sandbox)
+    yield from examine(
+        settings.docker_host, wish, owner_id(state) if state else "doctor", thorough=sandbox
+    )
     yield from _agents(settings, online=online)
     yield from _github(settings, environment, repository)
 
@@ -60,7 +65,7 @@ def _python() -> Finding:
 def _git(environment: Mapping[str, str]) -> Finding:
     fix = f"Install git {'.'.join(map(str, _GIT))} or newer."
     program = shutil.which("git", path=environment.get("PATH", ""))
-    if program is None:
+    if program is None or not Path(program).is_absolute():  # the current folder's is not meant
         return Finding("git", "failed", "not found", fix)
     said = subprocess.run(
         [program, "--version"], capture_output=True, text=True, timeout=10, check=False
@@ -89,12 +94,14 @@ def _folders(environment: Mapping[str, str]) -> Iterator[Finding]:
             yield Finding(name, "ok", found)
 
 
-def _owner(environment: Mapping[str, str]) -> str:
-    """Whose containers they are: should this be killed, the next run removes them."""
+def _state(environment: Mapping[str, str]) -> Path | None:
+    """Where it is written whose containers they are: should this be killed, the next run removes them."""
     try:
-        return owner_id(private_dir(state_dir(environment)))
+        state = private_dir(state_dir(environment))
+        owner_id(state)
     except TinyBackspaceError:  # which is told already
-        return "doctor"
+        return None
+    return state
 
 
 def _agents(settings: Settings, *, online: bool) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from tiny_backspace.repo.mirror import Base, Mirror
 from tiny_backspace.run import OpenSandbox
 from tiny_backspace.sandbox.container import Volume, Wish
 from tiny_backspace.sandbox.interface import Sandbox
+from tiny_backspace.sandbox.known import IMAGES
 from tiny_backspace.settings import Settings
 from tiny_backspace.setup import environment as variables
 from tiny_backspace.setup.keys import Wanted, key
@@ -97,8 +98,9 @@ class Rooms:
         engine, owner = connect(settings.docker_host), owner_id(self.state)
         remove_leftovers(engine, owner, lambda other: is_live(self.state, other))
         image_id = image.ensure(
-            engine.api, wanted=settings.image, base=settings.base_image, emit=emit
-        )
+            engine.api, wanted=settings.image, base=settings.base_image, emit=emit,
+            known=self.state / IMAGES,
+        )  # fmt: skip
         name = key(asked, mirror, base, url=url, owner=owner, image=image_id)
 
         def make(volume: str) -> int:
@@ -125,5 +127,6 @@ class Rooms:
             # the run's time is looked at between commands; the one that is going on then may end
             seconds=settings.timeout + settings.command_timeout,
             runtime=settings.runtime,
+            known=self.state / IMAGES,
         )
         return wish if seconds is None else replace(wish, seconds=seconds)

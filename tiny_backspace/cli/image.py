@@ -38,7 +38,9 @@ def build(
     from tiny_backspace.redact import clean_line
     from tiny_backspace.sandbox import image
     from tiny_backspace.sandbox.engine import connect
+    from tiny_backspace.sandbox.known import IMAGES, expect, is_known, learn
     from tiny_backspace.settings import docker_host
+    from tiny_backspace.statedir import state_dir
 
     def tell(event: Event | ThoughtDelta) -> None:
         if isinstance(event, StepStarted):
@@ -48,6 +50,11 @@ def build(
     chosen = base or image.default_base(api)
     context = image.context_dir()
     tag = image.content_tag(chosen, context)
-    if force or image.find(api, tag) is None:
-        image.build(api, base=chosen, context=context, tag=tag, emit=tell, fresh=force)
+    known = state_dir(os.environ) / IMAGES
+    found = None if force else image.find(api, tag)
+    if found and is_known(known, tag, found):
+        expect(known, tag, found)
+    else:
+        made = image.build(api, base=chosen, context=context, tag=tag, emit=tell, fresh=force)
+        learn(known, tag, made)
     typer.echo(tag)

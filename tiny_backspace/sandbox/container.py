@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tiny_backspace.errors import UsageError
@@ -34,7 +35,10 @@ _ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What the user asked for. Bytes and seconds; None takes what fits the engine."""
+    """What the user asked for. Bytes and seconds; None takes what fits the engine.
+
+    `known` is the folder that says which images earlier runs have used.
+    """
 
     image: str | None = None
     base: str | None = None
@@ -44,6 +48,7 @@ class Wish:
     pids: int = 512
     seconds: float = 1800
     runtime: str | None = None
+    known: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)

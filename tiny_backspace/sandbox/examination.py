@@ -15,6 +15,7 @@ from tiny_backspace.finding import Finding
 from tiny_backspace.sandbox import container, image, podman
 from tiny_backspace.sandbox.container import Wish
 from tiny_backspace.sandbox.engine import Engine, connect, translated
+from tiny_backspace.sandbox.known import is_known
 from tiny_backspace.sandbox.opening import open_sandbox
 from tiny_backspace.sandbox.selftest import TITLES, tried
 
@@ -55,7 +56,12 @@ def examine(
                 fix = "The first run builds it, or now: tiny-backspace image build"
                 yield Finding("image", "warning", f"{name} is not built yet", fix)
             return
-        yield Finding("image", "ok", f"{name} ({there.removeprefix('sha256:')[:12]})")
+        said = f"{name} ({there.removeprefix('sha256:')[:12]})"
+        if wish.known and not wish.image and not is_known(wish.known, name, there):
+            fix = "Somebody built or named it anew. Make it from your own files: tiny-backspace image build"
+            yield Finding("image", "failed", f"{said} is not the one your runs used first", fix)
+            return
+        yield Finding("image", "ok", said)
         yield from _container(engine, wish, owner, thorough=thorough)
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from tiny_backspace.errors import SandboxError
 from tiny_backspace.events import Emit, Step, StepStarted
+from tiny_backspace.sandbox.known import expect, learn
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -88,13 +89,21 @@ def name_of(api: APIClient, *, base: str | None = None, wanted: str | None = Non
 
 
 def ensure(
-    api: APIClient, *, emit: Emit, base: str | None = None, wanted: str | None = None
+    api: APIClient,
+    *,
+    emit: Emit,
+    base: str | None = None,
+    wanted: str | None = None,
+    known: Path | None = None,
 ) -> str:
     """The ID of the image to use: the one `wanted` by name, or ours, built on `base` if it is missing.
 
+    Ours is held against what `known`, a folder, says of earlier runs. The user answers for a wanted one.
+
     Raises:
         SandboxError: it cannot be built, or the wanted one does not exist here.
-    """
+        SandboxUnverified: its name is another image's now.
+    """  # fmt: skip
     if wanted is not None:
         if image := find(api, wanted):
             return image
@@ -105,7 +114,14 @@ def ensure(
     base = base or default_base(api)
     context = context_dir()
     tag = content_tag(base, context)
-    return find(api, tag) or build(api, base=base, context=context, tag=tag, emit=emit)
+    if image := find(api, tag):
+        if known:
+            expect(known, tag, image)
+        return image
+    image = build(api, base=base, context=context, tag=tag, emit=emit)
+    if known:
+        learn(known, tag, image)
+    return image
 
 
 def build(

@@ -42,7 +42,9 @@ def open_sandbox(
         info = engine.api.info()
     limits = container.limits(wish, engine_memory=info["MemTotal"], engine_cpus=info["NCPU"])
     with timed("sandbox.image", emit):
-        image_id = image.ensure(engine.api, wanted=wish.image, base=wish.base, emit=emit)
+        image_id = image.ensure(
+            engine.api, wanted=wish.image, base=wish.base, known=wish.known, emit=emit
+        )
     name = f"tiny-backspace-{run_id}" + ("" if use == "agent" else f"-{use}")
     labels = {
         RUN_LABEL: run_id,
