@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -319,3 +320,14 @@ def test_it_is_not_asked_where_there_is_a_token_and_may_be_missing_or_broken(
     assert found == Settings()
     assert ran is not None
     assert ran.exit_code == -1
+
+
+def test_a_program_of_the_current_folder_is_not_githubs(tmp_path: Path) -> None:
+    """A86: whoever has a point in PATH must not run what a repository calls `gh`."""
+    environment = logged_in(tmp_path, "echo gho_canary")
+
+    with contextlib.chdir(tmp_path / "bin"):
+        found = with_gh_token(Settings(), {**environment, "PATH": f".:{os.defpath}"})
+
+    assert found == (Settings(), None)
+    assert calls(tmp_path) == []

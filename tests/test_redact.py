@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import string
 import unicodedata
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -132,3 +134,34 @@ def test_escaped_text_leaves_nothing_out_and_hides_nothing(text: str) -> None:
         for c in shown
         if c not in "\n\t"
     )
+
+
+@given(
+    st.binary(max_size=7),
+    st.binary(max_size=7),
+    st.text(st.characters(codec="utf-8"), min_size=12, max_size=40),
+)
+def test_a_value_is_masked_in_base64_wherever_it_begins_there(
+    before: bytes, after: bytes, secret: str
+) -> None:
+    raw = secret.encode()
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        said = redactor([secret])(f"it is {encode(before + raw + after).decode()}!")
+
+        assert MASK in said
+        left = said.removeprefix("it is ").removesuffix("!").replace(MASK, "")
+        assert (
+            len(left) <= len(encode(before + after)) + 4
+        )  # of the value, what its neighbours have a part in
+
+
+def test_a_value_is_masked_in_an_address_and_in_capitals() -> None:
+    secret = "Pass/word+of mine"
+    redact = redactor([secret])
+
+    for form in (secret, quote(secret, safe=""), secret.upper(), secret.lower()):
+        assert redact(f"see {form}.") == f"see {MASK}."
+
+
+def test_no_other_form_of_a_short_value_is_looked_for() -> None:
+    assert redactor(["Secret"])("the secret is Secret") == f"the secret is {MASK}"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Iterable
+from base64 import b64encode
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeAlias
+from urllib.parse import quote
 
 Redact: TypeAlias = Callable[[str], str]
 
@@ -29,6 +31,8 @@ _BEGINNINGS = (
 )  # fmt: skip
 _HEADER = "authorization: "
 _SHORTEST = 6  # a "secret" below this many characters would mask ordinary words
+_TELLING = 12
+_URLSAFE = str.maketrans("+/", "-_")
 
 _ANSI = re.compile(
     # no sequence goes over a line's end: whoever began one and never ended it would hide the rest
@@ -42,16 +46,36 @@ _UNSHOWN = frozenset(("Cc", "Cf", "Cs", "Co", "Zl", "Zp"))
 
 def redactor(secrets: Iterable[str]) -> Redact:
     """A function that masks these values, wherever they stand, and everything shaped like a known kind of key."""
-    known = sorted({s for s in secrets if len(s) >= _SHORTEST}, key=len, reverse=True)
-    pattern = re.compile("|".join(map(re.escape, known))) if known else None
+    known = {form for s in secrets if len(s) >= _SHORTEST for form in _forms(s)}
+    longest_first = sorted(known, key=len, reverse=True)
+    shortest = min(map(len, known), default=0)
 
     def redact(text: str) -> str:
-        if pattern is not None:
-            text = pattern.sub(MASK, text)
+        if known and len(text) >= shortest:
+            for form in longest_first:
+                if form in text:
+                    text = text.replace(form, MASK)
         likely = any(b in text for b in _BEGINNINGS) or _HEADER in text.lower()
         return _SHAPES.sub(MASK, text) if likely else text
 
     return redact
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """A value as it is, and, where that still tells it from words, in an address, in capitals and in base64.
+
+    In base64 a text looks in three ways, by where in a longer one it begins; what the bytes beside it have a
+    part in is left out (RFC 4648, section 4).
+    """
+    yield secret
+    if len(secret) < _TELLING:
+        return
+    raw = secret.encode(errors="surrogateescape")
+    yield from (quote(raw, safe=""), secret.upper(), secret.lower())
+    for before in range(3):
+        bits = 8 * (before + len(raw))
+        form = b64encode(bytes(before) + raw).decode()[-(-8 * before // 6) : bits // 6]
+        yield from (form, form.translate(_URLSAFE))
 
 
 def each_text(value: Any, change: Redact) -> Any:  # noqa: ANN401 - JSON-like in, the same shape out

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from time import monotonic
 from urllib.parse import urlsplit
 
@@ -21,9 +22,12 @@ _SECONDS = 10
 def with_gh_token(
     settings: Settings, environment: Mapping[str, str], seconds: float = _SECONDS
 ) -> tuple[Settings, HostCommand | None]:
-    """The settings with the token that GitHub's own program keeps, where there is none yet."""
+    """The settings with the token that GitHub's own program keeps, where there is none yet.
+
+    A program of the current folder, where PATH leads to it, is not GitHub's.
+    """
     program = shutil.which("gh", path=environment.get("PATH", ""))
-    if settings.github.token is not None or program is None:
+    if settings.github.token is not None or program is None or not Path(program).is_absolute():
         return settings, None
     argv = ("gh", "auth", "token", "--hostname", str(urlsplit(settings.github.url).hostname))
     start = monotonic()

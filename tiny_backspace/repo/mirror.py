@@ -35,9 +35,16 @@ _CHECK_OUT = """
 set -e
 git init -q -b "$1" .
 tar -xf - -C .git
-git -c checkout.workers=4 reset -q --hard 2>.git/said || {
-  git read-tree HEAD
-  git ls-files -z | LC_ALL=C grep -zE '.{4096}|[^/]{256}' >.git/too-long || { cat .git/said >&2; exit 1; }
+said=$(git -c checkout.workers=4 reset -q --hard 2>&1) || {
+  ended() { # git does not say of a file that there was no room for it
+    size=$(timeout 10 git ls-tree -r -l HEAD | awk '{ sum += $4 } END { printf "%d", sum }')
+    room=$(df -B1 --output=size . | tail -n 1)
+    test "$size" -lt "$room" || echo "No space left: the files have $size bytes, the sandbox has $room" >&2
+    echo "$said" >&2
+    exit 1
+  }
+  git read-tree HEAD || ended
+  git ls-files -z | LC_ALL=C grep -zE '.{4096}|[^/]{256}' >.git/too-long || ended
   git update-index -z --skip-worktree --stdin <.git/too-long
   git reset -q --hard
 }
@@ -155,7 +162,7 @@ class Mirror:
         new = self.path.with_suffix(".new")
         shutil.rmtree(new, ignore_errors=True)
         self.git.must(
-            "init", "-q", "--bare", "--template=", str(new), doing="making the cache",
+            "init", "-q", "--bare", "--shared=0600", "--template=", str(new), doing="making the cache",
             env={"GIT_DEFAULT_REF_FORMAT": "files"},  # their age is asked for below
         )  # fmt: skip
         shutil.rmtree(self.path, ignore_errors=True)

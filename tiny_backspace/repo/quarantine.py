@@ -266,7 +266,15 @@ def quarantine(path: Path, mirror: Mirror, base: Base) -> Iterator[Quarantine]:
 
 
 def _prepare(path: Path, mirror: Mirror, base: Base) -> None:
-    mirror.git.must("init", "-q", "--bare", "--template=", str(path), doing="making a quarantine")
+    mirror.git.must(
+        "init",
+        "-q",
+        "--bare",
+        "--shared=0600",
+        "--template=",
+        str(path),
+        doing="making a quarantine",
+    )
     try:
         (path / "objects" / "info").mkdir(exist_ok=True)
         (path / "objects" / "info" / "alternates").write_text(f"{mirror.path / 'objects'}\n")
