@@ -76,7 +76,7 @@ soak: install .venv/npm/.described ## many runs at once and in sequence, every f
 demo: install ## a whole run on a small repository, offline, without a key
 	@$(BIN)/tiny-backspace demo
 
-bench: install ## how long things take
+bench: install .venv/npm/.described ## how long things take
 	$(BIN)/python -m tests.bench
 
 lock: .venv/.package ## pin dependencies anew; UPGRADE=--upgrade takes the newest

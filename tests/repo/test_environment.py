@@ -56,6 +56,14 @@ def descendants() -> dict[int, bytes]:
     return {pid: lines[pid] for pid in ours - {os.getpid()}}
 
 
+def environment(pid: int) -> bytes:
+    """Empty of a process that has ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
+
+
 def looked_at(place: Served, held: Held, act: Callable[[], object]) -> None:
     """Do it, and look around while the server makes git wait: who runs, and what the files hold."""
     acting = threading.Thread(target=act)
@@ -63,7 +71,7 @@ def looked_at(place: Served, held: Held, act: Callable[[], object]) -> None:
     try:
         assert held.reached.wait(20)
         running = descendants()
-        knowing = [pid for pid in running if holds(Path(f"/proc/{pid}/environ").read_bytes())]
+        knowing = [pid for pid in running if holds(environment(pid))]
         files = [path for path in place.folder.rglob("*") if path.is_file()]
         assert any(b"remote-http" in running[pid] for pid in knowing)  # it is not searched in vain
         assert not any(holds(line) for line in running.values())

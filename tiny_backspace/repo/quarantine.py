@@ -203,6 +203,7 @@ class Quarantine:
         """Replace `target` by the difference between base and tree, in git's own words of the host.
 
         Raises:
+            AgentError: it takes more memory than git may have.
             RepoError: git failed, or there is no room for it.
         """
         new = target.with_name(f"{target.name}.new")
@@ -210,11 +211,12 @@ class Quarantine:
             with os.fdopen(
                 os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb"
             ) as file:
-                self.git.must(
+                done = self.git.run(
                     "diff-tree", "-r", "-p", "--binary", "--full-index", "--no-renames", "--no-color",
                     "--no-ext-diff", "--no-textconv", self.base.sha, tree,
-                    git_dir=self.path, stdout=file, doing="reading the change",
+                    git_dir=self.path, stdout=file,
                 )  # fmt: skip
+            _must_be_looked_at(done)
             new.replace(target)
         except OSError as error:
             raise RepoError(f"the patch cannot be written to {target}: {error.strerror}") from error
@@ -229,10 +231,7 @@ class Quarantine:
             RepoError: git failed.
         """
         done = self.git.run(*args, git_dir=self.path)
-        if done.too_large:
-            raise AgentError("the change is too large to be looked at: git has not the memory")
-        if not done.ok:
-            raise RepoError(f"git failed while reading the change: {done.complaint}")
+        _must_be_looked_at(done)
         return done.stdout
 
     def sizes(self, ids: list[str]) -> dict[str, int]:
@@ -253,6 +252,14 @@ class Quarantine:
             git_dir=self.path, stdin=message.encode(), env=identity, doing="making the commit",
         )  # fmt: skip
         return done.text
+
+
+def _must_be_looked_at(done: Done) -> None:
+    """What git cannot hold is the agent's doing; any other end of it is not."""
+    if done.too_large:
+        raise AgentError("the change is too large to be looked at: git has not the memory")
+    if not done.ok:
+        raise RepoError(f"git failed while reading the change: {done.complaint}")
 
 
 @contextmanager
