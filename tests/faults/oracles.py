@@ -13,6 +13,7 @@ from time import monotonic, sleep
 
 from pydantic import SecretStr
 
+from tests.faults.engine import docker
 from tests.faults.scene import DONE, Scene
 from tests.program import Finished, git, snapshot
 from tests.servers.models import KEY
@@ -52,8 +53,8 @@ def hold(scene: Scene, was: Before, done: Finished) -> None:
 def no_container(scene: Scene) -> None:
     """The engine may still be at the removal of one that ended by itself; none lives so long otherwise."""
     until = monotonic() + _REMOVAL
-    while left := scene.containers():
-        assert monotonic() < until, left
+    while scene.containers():
+        assert monotonic() < until, docker("ps", "-a", host=scene.engine)
         sleep(0.05)
 
 

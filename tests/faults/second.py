@@ -37,7 +37,12 @@ class SecondEngine:
 
     @property
     def image(self) -> str:
-        return f"{self.folder.name}:sandbox".lower()
+        return f"{self._repository}:sandbox"
+
+    @property
+    def _repository(self) -> str:
+        # a name ends with a letter or a digit, which the folder's random one need not
+        return f"{self.folder.name.lower()}0"
 
     @property
     def data(self) -> Path:
@@ -104,7 +109,7 @@ class SecondEngine:
         """The sandbox image of the first one, by another name: its own says that its base is here too."""
         with closing(connect(None).api) as first:
             found = image.ensure(first, emit=lambda _: None)
-            first.tag(found, self.folder.name.lower(), tag="sandbox")
+            first.tag(found, self._repository, tag="sandbox")
         try:
             self._loaded()
         finally:
