@@ -34,7 +34,8 @@ class GitHub:
     """One repository, with one token. `api_url` is https, or a server on this machine.
 
     A failure that may pass is waited for, and every wait is an event before it begins. A question is
-    asked five times and for five minutes at most. Making one of these asks nothing yet.
+    asked five times and for five minutes at most; an answer that is not there whole after `longest`
+    seconds is none. Making one of these asks nothing yet.
     """
 
     def __init__(
@@ -50,8 +51,9 @@ class GitHub:
         clock: Callable[[], float] = monotonic,
         jitter: Callable[[], float] = random.random,
         now: Callable[[], float] = time.time,
+        longest: float = 60.0,
     ) -> None:
-        around = Surroundings(emit, wait, clock, jitter, now, transport)
+        around = Surroundings(emit, wait, clock, jitter, now, longest, transport)
         self._client = Client(token, api_url, around)
         self._place = Place(self._client, asks.checked_place(owner, name))
         self._fork: Repository | None = None

@@ -6,6 +6,8 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count
+from math import inf
+from time import monotonic
 from typing import TYPE_CHECKING, Generic, TypeVar
 from weakref import finalize
 
@@ -16,6 +18,7 @@ from tiny_backspace.forges.github_failures import Failure, Subject, failure, lin
 from tiny_backspace.forges.github_transport import Api, NoSuccess, graphql_url, opened
 from tiny_backspace.forges.github_wire import may_propose
 from tiny_backspace.redact import redactor
+from tiny_backspace.watchdog import Connections, watched
 
 if TYPE_CHECKING:
     import httpx2
@@ -57,13 +60,17 @@ class Answer(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What is impure. `now` is the time of day in seconds since 1970, as GitHub's limits have it."""
+    """What is impure. `now` is the time of day in seconds since 1970, as GitHub's limits have it.
+
+    `longest`: seconds from a question to the last byte of its answer.
+    """
 
     emit: Emit
     wait: Callable[[float], None]
     clock: Callable[[], float]
     jitter: Callable[[], float]
     now: Callable[[], float]
+    longest: float
     transport: httpx2.BaseTransport | None = None
 
 
@@ -75,6 +82,7 @@ class Client:
         self._token = token
         self._around = around
         self._redact = redactor((token.get_secret_value(),))
+        self._connections = Connections()
         self._api: Api | None = None
 
     def need(self, question: Question[T]) -> Answer[T]:
@@ -142,8 +150,8 @@ class Client:
         import httpx2
 
         if self._api is None:
-            transport, clock = self._around.transport, self._around.clock
-            self._api, close = opened(self.api_url, self._token, transport, clock)
+            transport, trace = self._around.transport, self._connections.trace
+            self._api, close = opened(self.api_url, self._token, transport, trace)
             finalize(self, close)
         api = self._api
         try:
@@ -163,6 +171,21 @@ class Client:
             return unheard(error, redact=self._redact)
 
     def _asked(self, api: Api, question: Question[T]) -> httpx2.Response:
+        """A read timeout alone is satisfied by a byte now and then."""
+        import httpx2
+
+        end = monotonic() + self._around.longest
+        with watched(self._connections.hang_up, idle=inf, until=end) as watch:
+            try:
+                response = self._sent(api, question)
+                if not watch.ended:
+                    return response
+            except httpx2.RequestError:
+                if not watch.ended:
+                    raise
+        raise httpx2.ReadTimeout("it took too long")
+
+    def _sent(self, api: Api, question: Question[T]) -> httpx2.Response:
         if question.operation == GRAPHQL:
             return api.send("POST", graphql_url(self.api_url), question.params)
         if question.url:

@@ -18,7 +18,7 @@ from tiny_backspace.providers.bounded import NO_PROXY, PLAIN, bounded, quiet
 from tiny_backspace.providers.claude_errors import GARBLED, silent, translated
 from tiny_backspace.providers.claude_wire import from_wire, to_wire
 from tiny_backspace.providers.interface import ModelRequest
-from tiny_backspace.providers.watchdog import KEPT_ALIVE, Connections, Watch, watched
+from tiny_backspace.watchdog import KEPT_ALIVE, Connections, Watch, watched
 
 if TYPE_CHECKING:
     import anthropic

@@ -17,8 +17,8 @@ from tiny_backspace.entries import Entry
 from tiny_backspace.errors import ProviderBusy, ProviderError
 from tiny_backspace.providers.bounded import NO_PROXY, PLAIN, bounded, quiet, sound
 from tiny_backspace.providers.openai_errors import VENDOR, one_line, silent, translated
-from tiny_backspace.providers.watchdog import KEPT_ALIVE, Connections, Watch, watched
 from tiny_backspace.redact import each_text
+from tiny_backspace.watchdog import KEPT_ALIVE, Connections, Watch, watched
 
 if TYPE_CHECKING:
     import httpx2

@@ -1,4 +1,4 @@
-"""Ends a model's answer that has gone silent or takes too long.
+"""Ends an answer, a model's or a forge's, that has gone silent or takes too long.
 
 Neither closing a response from another thread nor its read timeout is enough: the first does not wake
 the reader, the second is satisfied by a byte now and then. So the socket beneath is shut down.
@@ -66,7 +66,7 @@ def watched(
         while not done.wait(_AGAIN):
             hang_up()
 
-    thread = Thread(target=guard, name="model-watchdog", daemon=True)
+    thread = Thread(target=guard, name="watchdog", daemon=True)
     thread.start()
     try:
         yield watch

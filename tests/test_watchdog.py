@@ -12,7 +12,7 @@ from math import inf
 import httpx2
 import pytest
 
-from tiny_backspace.providers.watchdog import Connections, Watch, watched
+from tiny_backspace.watchdog import Connections, Watch, watched
 
 HEAD = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 CHUNK = b"2\r\nhi\r\n"
