@@ -369,3 +369,44 @@ def test_a_commit_message_does_nothing_but_name_the_run(
     assert text.count("Tiny-Backspace-Run:") == 1
     assert text.splitlines()[1] == ""
     text.encode()
+
+
+# What bots, trackers and other forges act on in a commit message or title, beside GitHub's own.
+ORDERS = (
+    *("Release-As: 9.0.0", "release-as: 9.0.0", "BREAKING CHANGE: all", "BREAKING-CHANGE: all"),
+    *("Depends-On: https://x.example/1", "On-behalf-of: @org", "Ratified-by: The Lead <l@x.example>"),
+    *("Change-Id: I0123", "skip-checks: true", "Reviewed-on: x", "Auto-Submit: yes", "Cherry-picked-from: x"),
+    *("/merge", "/tag v9", "words, then /lgtm", "TB-1 #close", "TB-1 #time 2w", "TB-1 #comment done"),
+    *("Fixes o/r#1", "closes: GH-3", "Resolves https://x.example/o/r/issues/3", "@dependabot merge"),
+    *("[skip ci]", "[ci skip]", "[skip-ci]", "[no ci]", "[skip actions]", "[skip netlify]", "***NO_CI***"),
+)  # fmt: skip
+ORDER = re.compile(
+    r"[A-Za-z]+(?:-[A-Za-z]+)+:(?=\s)|breaking change:|(?<!\S)/[a-z]|#\w|gh-\d|https?:|(?<!\w)@\w|\[[^]]*(?:skip|no)[^]]*\]|\*{3}",
+    re.IGNORECASE | re.MULTILINE,
+)
+
+
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(
+    "around", ["{}", "Done.\n\n{}", "- {}", "Some words first\n{}\nand then", "> {}"]
+)
+def test_no_words_of_others_are_an_order_in_a_message_or_a_title(order: str, around: str) -> None:
+    words = around.format(order)
+    assert ORDER.search(words)
+
+    message = commit_message(title(words, ""), words, "0a1b2c3d", ["claude:c-1"])
+
+    ours = "\n\nTiny-Backspace-Run: 0a1b2c3d\n"
+    assert message.endswith(ours)
+    assert not ORDER.search(message.removesuffix(ours)), message
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Write to /etc/passwd no more", "Note: it is slow", "Use #include <x.h> and C# 12",
+        "See a/b and and/or", "Error: none", "Set the well-known name", "See x-y:z", "#[derive(Debug)] stays",
+    ],
+)  # fmt: skip
+def test_words_that_order_nothing_stay_as_they_are(words: str) -> None:
+    assert commit_message("A title", words, "0a1b2c3d", []).split("\n\n")[1] == words

@@ -1,8 +1,8 @@
 """Anybody's text as plain words for titles and commit messages. Pure.
 
-A commit message has no escapes, and forges and CI act on what stands in it. So what would act is
-reworded: `#12` becomes `issue 12`, `@name` becomes `name`, `[skip ci]` becomes `(skip ci)`, and
-trailers, which only the host may write, are left out.
+A commit message has no escapes, and forges, trackers, CI and bots act on what stands in it. So what would
+act is reworded: `#12` becomes `issue 12`, `@name` becomes `name`, `[skip ci]` becomes `(skip ci)`, `/merge`
+gets backticks, `Release-As: 2.0.0` a dash; and the usual trailers, which only the host may write, are left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,16 @@ _REWORDED = (
     (re.compile(r"\[([^\[\]]*(?:skip|\bno[ _-]?ci\b)[^\[\]]*)\]", re.IGNORECASE), r"(\1)"),
     (re.compile(r"\*{3,}"), " "),
     (re.compile(rf"({_TRAILERS})\s*:", re.IGNORECASE), r"\1 "),
+    # any other trailer: `Release-As` and `BREAKING CHANGE` decide what the next release is
+    (
+        re.compile(r"((?<!\w)[a-z]+(?:-[a-z]+)+|breaking change)[ \t]*:(?=\s|\Z)", re.IGNORECASE),
+        r"\1 -",
+    ),
+    (re.compile(r"(?<!\S)(/[a-z][\w-]*)(?=\s|\Z)", re.IGNORECASE), r"`\1`"),
 )
+# To Jira, what follows one of its keys may be commands: `AB-1 #close`.
+_JIRA = re.compile(r"\b[A-Z][A-Z0-9]+-\d.*", re.DOTALL)
+_COMMAND = re.compile(r"#(?=[A-Za-z])")
 _TRAILER = re.compile(rf"[\s>*-]*(?:{_TRAILERS}|cc)\s*:", re.IGNORECASE)
 _CLOSES = re.compile(
     r"[\s>*-]*(?:fix(?:e[sd])?|close[sd]?|resolve[sd]?|refs?)\s*:?\s+\S*(?:#|/|gh-)\d+[\s.]*",
@@ -66,7 +75,7 @@ def shortened(line: str, width: int) -> str:
 def _reworded(text: str) -> str:
     for pattern, words in _REWORDED:
         text = pattern.sub(words, text)
-    return text
+    return _JIRA.sub(lambda key: _COMMAND.sub(" ", key[0]), text)
 
 
 def _wrapped(line: str) -> str:
