@@ -141,6 +141,15 @@ def test_a_workflow_may_be_neither_deleted_nor_moved_away() -> None:
             "a/copilot-instructions.md",
         ),
         *("sitecustomize.py", "x.pth", "build.gradle.kts", "gradlew", "pom.xml", "flake.nix"),
+        *(".dependabot/config.yml", "bors.toml", ".jenkins.yml", ".vela.yml", ".releaserc.js"),
+        *(".goreleaser.yaml", ".readthedocs.yaml", ".buildkite/pipeline.yml", "wrangler.toml"),
+        *(".pre-commit-config.yaml", ".mise.local.toml", ".config/mise/config.toml", ".envrc"),
+        *(".tool-versions", "devbox.json", "shell.nix", ".run/x.run.xml", ".gdbinit", ".pdbrc"),
+        *(".Rprofile", ".bazelrc", ".simple-git-hooks.cjs", "commitlint.config.js", ".replit"),
+        *(".github/copilot-instructions.md", "CRUSH.md", ".openhands/x.md", ".coderabbit.yaml"),
+        *(".aider.conf.yml", "x.mdc", ".kilocode/rules/x.md", ".claude-plugin/plugin.json"),
+        *("binding.gyp", ".pnp.cjs", "requirements/dev.txt", "tox.ini", "environment.yml"),
+        *("rust-toolchain.toml", "pubspec.lock", "build.sbt", "MODULE.bazel", "x.targets"),
     ],
 )
 def test_what_ci_editors_agents_and_installers_obey_is_flagged(path: str) -> None:
