@@ -368,6 +368,14 @@ def test_what_only_looks_like_a_secret_is_flagged_and_a_placeholder_is_neither()
     assert judged(modified("a.py"), new=new_lines('token = "<your token>"', TOKEN[:20])) == ()
 
 
+def test_a_secret_in_a_name_is_refused() -> None:
+    (found,) = judged(added(f"keys/{TOKEN}.txt"))
+    assert (found.rule, found.decision, found.message) == (
+        "secret", "refuse", "The name holds a GitHub token.",
+    )  # fmt: skip
+    assert judged(modified(f"keys/{TOKEN}.txt"), deleted(f"keys/{TOKEN}")) == ()
+
+
 def test_no_glob_lets_a_secret_through() -> None:
     found = judged(modified("a.py"), new=new_lines(TOKEN), allow=["**"])
 
@@ -476,6 +484,7 @@ BREAKING: Mapping[Rule, tuple[Decision, ...]] = {
     "blob-too-large": judged(added("x"), sizes={NEW: Limits().blob_bytes + 1}),
     "lfs-file": judged(modified("x.bin"), lfs=[b"x.bin"]),
     "secret": judged(modified("a.py"), new=new_lines(TOKEN)),
+    "hidden-character": judged(modified("a.py"), new=new_lines("x\u200by")),
     "conflict-marker": judged(modified("a.py"), new=new_lines(*CONFLICT)),
     "ignored-file": judged(added("x.log"), ignored=[b"x.log"]),
     "build-junk": judged(added("node_modules/x")),

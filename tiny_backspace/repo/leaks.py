@@ -20,7 +20,7 @@ from tiny_backspace.repo.paths import Severity
 
 
 class Leak(NamedTuple):
-    """`kind` has its article with it, and never anything of the value."""
+    """`kind` has its article with it, and never anything of the value. The number of a name is 0."""
 
     path: bytes
     number: int
@@ -149,6 +149,13 @@ def leaks(added: Iterable[Added]) -> Iterator[Leak]:
                 yield Leak(line.path, line.number, kind, severity)
             elif severity == "refuse":
                 yield Leak(line.path, line.number, kind, "flag")
+
+
+def named(paths: Iterable[bytes]) -> Iterator[Leak]:
+    """Secrets in the names themselves, at most one of a kind in each."""
+    for path in paths:
+        for kind, severity in dict(_vendors(path)).items():
+            yield Leak(path, 0, kind, severity)
 
 
 def _in_line(line: Added, following: Added | None) -> Iterator[tuple[str, Severity]]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Literal, TypeAlias
 
 from tiny_backspace.events import PolicyDecided
 from tiny_backspace.repo.difference import Change
-from tiny_backspace.repo.leaks import leaks
+from tiny_backspace.repo.hidden import hidden
+from tiny_backspace.repo.leaks import Leak, leaks, named
 from tiny_backspace.repo.lines import Added, Removed, unmerged
 from tiny_backspace.repo.paths import (
     Severity,
@@ -40,6 +42,7 @@ Rule: TypeAlias = Literal[
     "blob-too-large",
     "lfs-file",
     "secret",
+    "hidden-character",
     "conflict-marker",
     "ignored-file",
     "build-junk",
@@ -116,7 +119,10 @@ def judge(
         *(Decision("lfs-file", shown(c.path), "flag", _LFS) for c in judged if c.path in lfs),
         *_collisions(judged, existing),
         *_leftovers(judged, existing, ignored),
-        *_secrets(added),
+        *_held(
+            "secret", chain(named(c.path for c in judged if c.status in {"A", "R"}), leaks(added))
+        ),
+        *_held("hidden-character", hidden(added)),
         *_conflicts(added),
         *(
             Decision("weakened-test", shown(p), "flag", m)
@@ -270,16 +276,18 @@ def _leftovers(
         yield Decision(rule, shown(path), "flag", message)
 
 
-def _secrets(added: Sequence[Added]) -> Iterator[Decision]:
+def _held(rule: Rule, leaks: Iterable[Leak]) -> Iterator[Decision]:
     """Nothing of a secret is shown: what it is and where says enough."""
     found: dict[tuple[bytes, str, Severity], list[int]] = {}
-    for leak in leaks(added):
+    for leak in leaks:
         found.setdefault((leak.path, leak.kind, leak.severity), []).append(leak.number)
     for (path, kind, severity), numbers in found.items():
-        yield Decision("secret", shown(path), severity, f"{_numbered(numbers)} {kind}.")
+        yield Decision(rule, shown(path), severity, f"{_numbered(numbers)} {kind}.")
 
 
 def _numbered(numbers: Sequence[int]) -> str:
+    if numbers == [0]:
+        return "The name holds"
     if len(numbers) == 1:
         return f"Line {numbers[0]} holds"
     more = len(numbers) - _NUMBERS_SHOWN
