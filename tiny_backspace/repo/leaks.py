@@ -15,6 +15,7 @@ from itertools import chain, pairwise
 from typing import NamedTuple
 
 from tiny_backspace.repo.guesses import guessed, no_secret
+from tiny_backspace.repo.keyformats import KINDS
 from tiny_backspace.repo.lines import Added
 from tiny_backspace.repo.paths import Severity
 
@@ -28,82 +29,8 @@ class Leak(NamedTuple):
     severity: Severity
 
 
-class _Kind(NamedTuple):
-    name: str
-    words: tuple[bytes, ...]  # one of them is in every hit
-    pattern: re.Pattern[bytes]
-    severity: Severity
-
-
 # A hit begins no word's middle, but may follow a newline that is written as \n.
 _BEFORE = re.compile(rb"(?:[^A-Za-z0-9]|\\[nrt])\Z")
-_END, _END_DASH = rb"(?![A-Za-z0-9])", rb"(?![A-Za-z0-9_-])"
-_IS = rb"[\"'`\])]{0,2}[ \t]{0,8}(?:={1,3}>?|:=?)[ \t]{0,8}[\"'`]?"
-
-
-def _kind(name: str, words: str, pattern: bytes, severity: Severity = "refuse") -> _Kind:
-    return _Kind(name, tuple(words.encode().split()), re.compile(pattern), severity)
-
-
-# A repetition without an end is possessive (`}+`): nothing goes back over it. A group is what is secret.
-_KINDS = (
-    _kind("a GitHub token", "ghp_ gho_ ghu_ ghs_ ghr_", rb"gh[pousr]_[A-Za-z0-9]{36,}+"),
-    _kind("a GitHub token", "github_pat_", rb"github_pat_[A-Za-z0-9_]{36,}+"),
-    _kind(
-        "a GitLab token",
-        "glpat- gldt- glrt- glrtr- glcbt- glptt- glft- glimt- glagent- gloas- glsoat- glffct-",
-        rb"gl(?:pat|dt|rtr?|cbt|ptt|ft|imt|agent|oas|soat|ffct)-[A-Za-z0-9_.-]{20,}+",
-    ),
-    _kind("an Anthropic key", "sk-ant-", rb"sk-ant-[A-Za-z0-9_-]{24,}+"),
-    _kind(
-        "an OpenAI key", "sk-proj- sk-svcacct- sk-admin-",
-        rb"sk-(?:proj|svcacct|admin)-[A-Za-z0-9_-]{24,}+",
-    ),
-    _kind("an API key", "sk-", rb"sk-[A-Za-z0-9]{32,}+"),
-    _kind("an AWS key id", "AKIA ASIA ABIA ACCA", rb"A(?:KI|SI|BI|CC)A[A-Z0-9]{16}" + _END),
-    _kind(
-        "an AWS secret key", "secret SECRET Secret",
-        rb"(?i:aws[a-z_.-]{0,20}secret[a-z_.-]{0,20}+|secret[_-]?access[_-]?key)"
-        + _IS + rb"([A-Za-z0-9/+]{40})(?![A-Za-z0-9/+=])",
-    ),
-    _kind("a Google API key", "AIza", rb"AIza[A-Za-z0-9_-]{35}" + _END_DASH),
-    _kind("a Google client secret", "GOCSPX-", rb"GOCSPX-[A-Za-z0-9_-]{28}" + _END_DASH),
-    _kind("a Slack token", "xox", rb"xox[abeoprs](?:\.xox[bp])?-[A-Za-z0-9-]{20,}+"),
-    _kind("a Slack token", "xapp-", rb"xapp-[0-9]-[A-Za-z0-9-]{30,}+"),
-    _kind(
-        "a Slack webhook", "hooks.slack.com/",
-        rb"hooks\.slack\.com/[a-z]{8,9}/[A-Z0-9]{8,}+/[A-Za-z0-9]{8,}+/[A-Za-z0-9/]{20,}+",
-    ),
-    _kind("a Stripe live key", "k_live_", rb"[sr]k_live_[A-Za-z0-9]{16,}+"),
-    _kind("a Stripe test key", "k_test_", rb"[sr]k_test_[A-Za-z0-9]{16,}+", "flag"),
-    _kind("a Stripe webhook secret", "whsec_", rb"whsec_[A-Za-z0-9+/]{32,}+"),
-    _kind("an npm token", "npm_", rb"npm_[A-Za-z0-9]{36}" + _END),
-    _kind("a PyPI token", "pypi-AgE", rb"pypi-AgE[A-Za-z0-9_-]{50,}+"),
-    _kind("a Hugging Face token", "hf_", rb"hf_[A-Za-z0-9]{34,40}" + _END),
-    _kind("an Azure storage key", "AccountKey=", rb"AccountKey=[A-Za-z0-9+/]{86}=="),
-    _kind("an Azure access key", "SharedAccessKey=", rb"SharedAccessKey=[A-Za-z0-9+/]{43}="),
-    _kind("a SendGrid key", "SG.", rb"SG\.[A-Za-z0-9_-]{22}\.[A-Za-z0-9_-]{43}" + _END_DASH),
-    _kind("a Twilio key", "SK", rb"SK[0-9a-f]{32}" + _END),
-    _kind(
-        "a Twilio token", "twilio TWILIO Twilio",
-        rb"(?i:twilio[a-z_.-]{0,20}token)" + _IS + rb"([0-9a-f]{32})" + _END,
-    ),
-    _kind("a Telegram bot token", ":AA", rb"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}" + _END_DASH),
-    _kind(  # the first part is a number of 17 to 20 digits in base64
-        "a Discord token", ".",
-        rb"(?:[MNO][DTjz][AEIMQUYcgk][w-z0-5]){5,6}[A-Za-z0-9]{0,3}\.[A-Za-z0-9_-]{6}"
-        rb"\.[A-Za-z0-9_-]{27,38}" + _END_DASH,
-    ),
-    _kind(
-        "a Discord webhook", "/api/webhooks/",
-        rb"discord(?:app)?\.com/api/webhooks/[0-9]{17,20}/[A-Za-z0-9_-]{60,}+",
-    ),
-    _kind(
-        "a JSON Web Token", "eyJ",
-        rb"(?:(?<![A-Za-z0-9_-])|(?<=\\[nrt]))eyJ[A-Za-z0-9_-]{10,}+\.eyJ[A-Za-z0-9_-]{10,}+\.[A-Za-z0-9_-]{20,}+",
-    ),
-)  # fmt: skip
-
 # What the vendors' own pages and emulators use, for everybody to see.
 _PUBLISHED = (
     b"AKIAIOSFODNN7EXAMPLE", b"AKIAI44QH8DHBEXAMPLE", b"wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
@@ -167,7 +94,7 @@ def _in_line(line: Added, following: Added | None) -> Iterator[tuple[str, Severi
 
 
 def _vendors(text: bytes) -> Iterator[tuple[str, Severity]]:
-    for kind in _KINDS:
+    for kind in KINDS:
         if not any(word in text for word in kind.words):
             continue
         for hit in kind.pattern.finditer(text):
