@@ -11,6 +11,7 @@ from tiny_backspace.errors import ForgeDenied, ForgeError, UsageError
 from tiny_backspace.events import Emit, PullRequestCreation, Warned, WorkSaved, timed
 from tiny_backspace.forges import proposal
 from tiny_backspace.forges.interface import Forge, Proposal, PullRequest, Repository
+from tiny_backspace.redact import clean_line
 from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.mirror import Base
 from tiny_backspace.repo.origin import LocalRepository, is_pushed
@@ -90,6 +91,7 @@ class OnForge:
             )
         if repository is not None:
             self._base = _base_branch(base, there, repository, local=self.local is not None)
+            _check_name(self.git, self._base)
         if self.fork is not None and self.forge is not None:
             # what is pushed has no history below the base: that has to be in the fork
             self.forge.update_fork(self._base, there.get(self._base, base.sha))
@@ -161,6 +163,15 @@ class OnForge:
             labels=offer.labels,
             reviewers=self.wanted.reviewers,
             assignees=self.wanted.assignees,
+        )
+
+
+def _check_name(git: Git, branch: str) -> None:
+    """A repository can be made to have a branch `-x` or `HEAD`, which no command takes for one."""
+    if not git.run("check-ref-format", "--branch", branch).ok:
+        raise ForgeError(
+            f"a pull request would go to the branch {clean_line(branch)!r}, and git takes that for no branch's name",
+            hint="Rename it; or --base names another branch, --publish branch opens no pull request.",
         )
 
 

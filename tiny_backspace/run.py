@@ -70,12 +70,16 @@ class Journal(Turns, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Resumed:
-    """An earlier run's work, to go on with: from `base`, with what was said and done after it."""
+    """An earlier run's work, to go on with: from `base`, with what was said and done after it.
+
+    `left` is the branch that it left without a pull request, `pull_request` the address of one that it opened.
+    """
 
     run_id: str
     base: Base
     work: Checkpoint
     left: Left | None = None
+    pull_request: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +129,14 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
     """Do it all; the closing sentence. Failures are `TinyBackspaceError`s, with the work kept."""
     emit(StepStarted.at(Step.VALIDATION, "Validating repository URL..."))
     emit(_started(request, parts))
+    if request.resumed and request.resumed.pull_request:
+        url = request.resumed.pull_request
+        emit(
+            Warned(
+                message=f"{url} is of the run that is gone on with, and stays as it is: this run's change leaves on "
+                f"a branch of its own. To add to that pull request instead: tiny-backspace revise {url}"
+            )
+        )
     for note in parts.notes:
         emit(AgentThought(step="provider_selection", message=note))
     with nullcontext() if parts.setup else _agents(parts, emit) as early:

@@ -384,3 +384,19 @@ def test_a_pull_request_is_as_the_user_wants_it(tmp_path: Path) -> None:
     (warning,) = done.of("warning")
     assert "stranger" in warning["message"]
     assert place.at("greeting", "app.py") == FILES["app.py"].strip()
+
+
+def test_a_default_branch_that_is_no_name_is_refused_before_anything_is_spent(
+    tmp_path: Path,
+) -> None:
+    with github(tmp_path) as place:
+        git(place.bare, "update-ref", "refs/heads/-x", "main")
+        git(place.bare, "symbolic-ref", "HEAD", "refs/heads/-x")
+        git(place.bare, "update-ref", "-d", "refs/heads/main")
+        place.repo.default_branch = "-x"
+
+        ran = place.asked()
+
+        assert (ran.exit_code, place.branches) == (7, ["-x"])
+        assert "the branch '-x'" in ran.lines[-1]["message"]
+        assert ran.of("model_turn") == []

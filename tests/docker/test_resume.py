@@ -150,3 +150,17 @@ def test_a_branch_that_somebody_went_on_with_is_left_to_them(tmp_path: Path) -> 
         assert place.pull.head == f"{branch}-2"
         assert any("not as it was left" in each["message"] for each in again.of("warning"))
         assert git(place.bare, "rev-parse", branch) == git(place.bare, "rev-parse", "main")
+
+
+def test_a_pull_request_that_a_limit_left_is_named_before_anything_is_spent(tmp_path: Path) -> None:
+    with github(tmp_path) as place:
+        limited = place.asked("--max-turns", "1")
+        url = limited.lines[-1]["pr_url"]
+        assert (limited.exit_code, place.pull.draft) == (6, True)
+
+        again = place.run("resume", "last", "--max-turns", "9", "-o", "jsonl", cwd=place.work)
+
+        (told,) = (w for w in again.of("warning") if url in w["message"])
+        assert told["message"].endswith(f"tiny-backspace revise {url}")
+        assert told["seq"] < again.of("model_turn")[0]["seq"]
+        assert (again.exit_code, len(place.repo.pulls)) == (0, 2)
