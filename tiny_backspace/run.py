@@ -42,6 +42,7 @@ from tiny_backspace.events import (
 )
 from tiny_backspace.overlap import opened_early
 from tiny_backspace.providers.interface import Provider
+from tiny_backspace.repo.again import still_there
 from tiny_backspace.repo.git import Git
 from tiny_backspace.repo.mirror import Base, Mirror, using
 from tiny_backspace.repo.origin import (
@@ -285,6 +286,8 @@ def _resolve(
                 if remote == source:
                     raise
                 base = again or remote_base(remote, request.base, git)
+            if again is not None:
+                still_there(remote, again, git, parts.folder / "again.git", emit)
             return remote, base, git
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docker.forge import github
+from tests.docker.forge import Place, github
 from tests.program import Finished, Program, git, make_repository
 from tests.servers.github_faults import in_turn, only, refusing
 from tests.servers.models import KEY, Asked, Call, Fault, ModelServer, Say, serving
@@ -164,3 +164,46 @@ def test_a_pull_request_that_a_limit_left_is_named_before_anything_is_spent(tmp_
         assert told["message"].endswith(f"tiny-backspace revise {url}")
         assert told["seq"] < again.of("model_turn")[0]["seq"]
         assert (again.exit_code, len(place.repo.pulls)) == (0, 2)
+
+
+def unfinished(place: Place) -> None:
+    """A run that a limit ended, and that left a patch alone."""
+    assert place.asked("--max-turns", "1", "--publish", "patch").exit_code == 6
+
+
+def resumed(place: Place) -> Finished:
+    return place.run(
+        "resume", "last", "--max-turns", "9", "--publish", "pr", "-o", "jsonl", cwd=place.work
+    )
+
+
+def test_a_base_that_has_moved_on_meanwhile_is_told_and_gone_on_from(tmp_path: Path) -> None:
+    with github(tmp_path) as place:
+        unfinished(place)
+        git(place.work, "commit", "-q", "--allow-empty", "-m", "more")
+        git(place.bare, "fetch", "-q", str(place.work), "+HEAD:refs/heads/main")
+
+        again = resumed(place)
+
+        assert (again.exit_code, place.pull.base) == (0, "main"), again.lines[-1]
+        (told,) = (w for w in again.of("warning") if "main is at" in w["message"])
+        assert told["seq"] < again.of("model_turn")[0]["seq"]
+
+
+@pytest.mark.parametrize("gone", ["commit", "branch"])
+def test_a_base_that_is_gone_is_refused_before_anything_is_spent(tmp_path: Path, gone: str) -> None:
+    with github(tmp_path) as place:
+        unfinished(place)
+        if gone == "commit":
+            git(place.work, "commit", "-q", "--amend", "-m", "other")
+            git(place.bare, "fetch", "-q", str(place.work), "+HEAD:refs/heads/main")
+            git(place.bare, "reflog", "expire", "--expire=all", "--all")
+            git(place.bare, "gc", "-q", "--prune=now")
+        else:
+            git(place.bare, "branch", "-q", "-m", "main", "trunk")
+
+        again = resumed(place)
+
+        assert (again.exit_code, again.of("model_turn"), place.repo.pulls) == (3, [], [])
+        told = {"commit": "any more", "branch": "has no branch"}[gone]
+        assert told in again.lines[-1]["message"]
