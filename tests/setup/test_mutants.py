@@ -6,6 +6,7 @@ replaced), and what is asked. The module with the piece replaced is run here, be
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.setup.test_hello import GOOD, extension, message, record, server_name
-from tiny_backspace.setup import asking, hello, places
+from tiny_backspace.setup import asking, exchange, hello, places
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,19 @@ def reads(data: bytes) -> Callable[[Any], bool]:
     return probe
 
 
+def tunnels(data: bytes, host: str) -> Callable[[Any], bool]:
+    """Whether a client that asked for a tunnel to this host may say that, all of it at once."""
+
+    def probe(m: Any) -> bool:
+        try:
+            asyncio.run(m.client_hello(None, data, host))
+        except m.NotHello:
+            return False
+        return True
+
+    return probe
+
+
 PLAIN = b"GET http://a.example/ HTTP/1.1"
 CONTROLS = {
     "only a named host": Control(places, "if _covers(place.host, name)]", "]", goes("evil.example")),
@@ -99,6 +113,7 @@ CONTROLS = {
     "nothing behind its end": Control(hello, "    if body:\n", "    if False:\n", reads(record(message(GOOD, tail=b"x")))),
     "nothing twice": Control(hello, "if kind in found:", "if False:", reads(record(message(GOOD, server_name(b"b.example"))))),
     "no encrypted name": Control(hello, "if _ENCRYPTED & extensions.keys():", "if False:", reads(record(message(GOOD, extension(0xFE0D, b"\0"))))),
+    "the name of the tunnel": Control(exchange, "if found.name != host:", "if False:", tunnels(record(message(GOOD)), "b.example")),
     "one name": Control(hello, "if whole or names or", "if whole or", reads(record(message(server_name(b"a.example", b"b.example"))))),
     "a host's name": Control(hello, "or kind != _HOST_NAME", "", reads(record(message(server_name(b"a.example", kind=1))))),
 }  # fmt: skip
