@@ -32,6 +32,9 @@ class Child:
         Raises:
             OSError: it cannot be started.
         """
+        said = prompt.encode(
+            errors="replace"
+        )  # before there is a process that a failure would leave behind
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
         try:
             self._process = subprocess.Popen(
@@ -50,7 +53,7 @@ class Child:
         assert self._process.stdout
         self._input, self._output = self._process.stdin, self._process.stdout
         # in a thread: a long prompt does not fit into a pipe, and nothing may be read of it at all
-        threading.Thread(target=self._tell, args=(prompt.encode(),), daemon=True).start()
+        threading.Thread(target=self._tell, args=(said,), daemon=True).start()
 
     def __enter__(self) -> Self:
         return self
