@@ -54,6 +54,8 @@ EVERY: tuple[Event, ...] = (
     ev.RunFailed(message="bad", error="agent", exit_code=6),
 )  # fmt: skip
 
+NEWER = Unknown.model_validate({"type": "teleported", "where": {"x": [1, 2.5, None]}})
+
 
 def test_there_is_one_of_every_event_here() -> None:
     assert {type(event) for event in EVERY} == set(get_args(Known))
@@ -71,6 +73,31 @@ def test_an_event_survives_the_journey_as_one_flat_line(event: Event) -> None:
     assert "\n" not in line
     assert json.loads(line)["type"] == event.type
     assert json.loads(line)["at"] == "2026-01-02T03:04:05.678901+00:00"
+
+
+@pytest.mark.parametrize("event", [*EVERY, NEWER], ids=lambda event: event.type)
+def test_its_line_holds_the_same_in_the_same_order(event: Event) -> None:
+    record = Record(seq=7, at=AT, run_id='0a"\n', event=event)
+
+    assert json.loads(record.line(), object_pairs_hook=list) == json.loads(
+        record.model_dump_json(), object_pairs_hook=list
+    )
+
+
+def test_no_event_holds_another_model_whose_texts_nobody_would_redact() -> None:
+    for kind in (*get_args(Known), Unknown):
+        for value in vars(next(e for e in (*EVERY, NEWER) if type(e) is kind)).values():
+            assert _is_json_like(value), kind
+
+
+def _is_json_like(value: object) -> bool:
+    match value:
+        case dict():
+            return all(map(_is_json_like, (*value, *value.values())))
+        case list() | tuple():
+            return all(map(_is_json_like, value))
+        case _:
+            return value is None or isinstance(value, str | int | float)
 
 
 def test_an_event_of_a_newer_version_is_kept_as_it_came() -> None:

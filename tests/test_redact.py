@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tiny_backspace.redact import MASK, clean, clean_line, each_text, escaped, redactor
+from tiny_backspace.redact import (
+    _SHAPES,
+    MASK,
+    clean,
+    clean_line,
+    each_text,
+    escaped,
+    redactor,
+)
 
 HOSTILE = st.text(
     st.sampled_from(
@@ -89,6 +97,19 @@ def test_credentials_in_an_address_and_in_a_header_are_masked() -> None:
     assert redact("https://user:pa55@host/x") == f"https://{MASK}@host/x"
     assert redact("Authorization: Bearer abc.def-123") == f"Authorization: Bearer {MASK}"
     assert redact("https://host:8080/x?a@b") == "https://host:8080/x?a@b"
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ("sk-", "sk-ant-", "ghp_", "ghs_", "github_pat_", "glpat-", "AKIA", "xoxb-", "://", "u:p", "@", "A1b2" * 9,
+             "ABCDEFGH12345678", "AUTHORIZATION: ", "authorization: bearer ", "Basic ", " ", "\n", "-", "_", "gh", "K", "é")
+        ),
+        max_size=8,
+    ).map("".join)
+)  # fmt: skip
+def test_looking_for_beginnings_first_misses_nothing(text: str) -> None:
+    assert redactor(())(text) == _SHAPES.sub(MASK, text)
 
 
 def test_of_two_known_secrets_the_longer_is_masked_as_a_whole() -> None:

@@ -356,6 +356,7 @@ class Warned(_Event):
 class _Closing(_Event):
     """The last line of every run: where the work is, and the totals."""
 
+    type: Literal["success", "error"]
     exit_code: int
     message: str
     pr_url: str | None = None
@@ -482,7 +483,11 @@ class Record(BaseModel):
 
     def line(self) -> str:
         """Its JSON, on one line that a terminal may be shown: what would not show there, is escaped."""
-        text = self.model_dump_json()
+        # `_flat` without its detour: the event's own JSON begins with its type
+        stamp = (
+            f'{{"v":{self.v},"seq":{self.seq},"at":"{self.at.isoformat(timespec="microseconds")}"'
+        )
+        text = f'{stamp},"run_id":{json.dumps(self.run_id)},{self.event.model_dump_json()[1:]}'
         if text.isprintable():
             return text
         return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)

@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 _LONGEST_WORD = 8192
 _LONGEST_SECRET = 1024
+_BARE = frozenset((bool, int, float, type(None)))  # in which there is no text
 
 
 class Recorder:
@@ -91,19 +92,28 @@ class Recorder:
                 self._waiting.append(Warned(message=f"{name} failed and was left out: {error!r}"))
 
     def _redacted(self, event: Event) -> Event:
-        fields = event.model_dump()
-        safe = {
-            name: each_text(value, lambda text: _encodable(self._redact(text)))
+        """The event itself, if it holds nothing to hide: most do not, and making one anew takes longer than looking."""
+        fields = vars(event) | (event.model_extra or {})
+        changed = {
+            name: safe
             for name, value in fields.items()
+            if type(value) not in _BARE and (safe := each_text(value, self._safe)) != value
         }
-        if safe == fields:
+        if not changed:
             return event
         try:
-            return type(event).model_validate(safe)
+            return type(event).model_validate(fields | changed)
         except ValidationError as error:
             # somebody's secret is a word of the contract itself ("sandbox"), which gives nothing away
             words = {str(fault["loc"][0]) for fault in error.errors()}
-            return type(event).model_validate(safe | {word: fields[word] for word in words})
+            return type(event).model_validate(
+                fields | changed | {word: fields[word] for word in words}
+            )
+
+    def _safe(self, text: str) -> str:
+        """Without secrets, and without lone surrogates, which no JSON line can carry."""
+        text = self._redact(text)
+        return text if text.isascii() else text.encode("utf-8", "replace").decode()
 
     def _watch(self, text: str) -> None:
         """Pass on whole words only: a secret has no space in it, so none is ever shown in halves.
@@ -119,8 +129,3 @@ class Recorder:
         if ready:
             self._tell(self._watchers, self._redact(ready))
             self._pass_on()
-
-
-def _encodable(text: str) -> str:
-    """Without lone surrogates, which no JSON line can carry."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
