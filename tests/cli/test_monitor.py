@@ -55,7 +55,8 @@ def test_runs_are_chosen_and_opened_with_keys(state: Path, size: tuple[int, int]
         shown.child.send("\x1b[B")
         shown.until(lambda text: "▶ 0000aaaa" in text)
         shown.child.send("\r")
-        shown.until(lambda text: "the prompt of 0000aaaa" in text and "thinking" in text)
+        opened = shown.until(lambda text: "the prompt of 0000aaaa" in text and "Esc or q" in text)
+        assert "thinking" in opened
         shown.child.send("\x1b")
         shown.until(lambda text: "▶ 0000aaaa" in text and "the prompt of" not in text)
         shown.child.send("q")

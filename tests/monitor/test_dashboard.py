@@ -60,6 +60,14 @@ def test_it_looks_as_it_did(name: str, seen: Seen, width: int, height: int) -> N
     assert "\n".join([*rows, ""]) == golden.read_text("utf-8")
 
 
+def test_why_the_history_cannot_be_read_is_said_whole_and_nothing_is_claimed() -> None:
+    notice = "The history /home/somebody/.local/state/tiny-backspace/history.db failed: no database. Move it away."
+    text = "\n".join(row.plain.rstrip() for row in dashboard(replace(IDLE, notice=notice), 80, 24))
+
+    assert notice in " ".join(text.split())
+    assert "Start one" not in text
+
+
 def test_the_chosen_run_is_on_the_screen_however_many_there_are() -> None:
     many = tuple(running(n) for n in range(60))
     for chosen in (0, 30, 59):

@@ -129,6 +129,20 @@ def test_the_last_hour_is_counted_and_nothing_before(told: Told) -> None:
     watching.close()
 
 
+def test_the_newest_errors_come_first_however_late_the_monitor_is_started(told: Told) -> None:
+    for n in range(7):
+        ago = timedelta(minutes=10 - n)
+        told(f"run{n}", ev.RunFailed(error="x", message=f"{n}", exit_code=5), ago=ago)
+    told("failed-late", ago=timedelta(minutes=50))
+    told("failed-late", ev.RunFailed(error="x", message="last", exit_code=5), ago=timedelta(0))
+    watching = told.watching()
+
+    assert [message for *_, message in watching.look(NOW).errors] == ["last", "6", "5", "4", "3"]
+    later = watching.look(NOW + timedelta(minutes=56))
+    assert [message for *_, message in later.errors] == ["last", "6"]
+    watching.close()
+
+
 def test_what_the_sandboxes_use_is_added_up(told: Told) -> None:
     for run in ("a", "b"):
         told(run, used(1.0, 100), ago=timedelta(seconds=4))

@@ -95,7 +95,7 @@ class Screen:
                 self._health = _verdict(self._state)
                 self._healthy_until = monotonic() + _HEALTH_EVERY
         except HistoryError as error:
-            self._notice = str(error)
+            self._notice = f"{error}. {error.hint or ''}"
         self._chosen = max(0, min(self._chosen, len(self._overview.active) - 1))
 
     def press(self, key: str) -> bool:
@@ -114,14 +114,14 @@ class Screen:
         return True
 
     def rows(self, width: int, height: int) -> list[Text]:
-        from tiny_backspace.monitor.dashboard import Seen, dashboard
+        from tiny_backspace.monitor.dashboard import Seen, dashboard, opened_keys
         from tiny_backspace.views.live import frame
         from tiny_backspace.views.panels import Scene
 
         opened = self._watching.state(self._open) if self._open else None
         if opened is not None:
             now = None if opened.outcome else self._overview.now
-            return frame(Scene(opened, now), width, height)
+            return [*frame(Scene(opened, now), width, height), opened_keys(width)]
         up = timedelta(seconds=monotonic() - self._begun)
         seen = Seen(self._overview, up, _own_memory(), self._health, self._chosen, self._notice)
         return dashboard(seen, width, height)

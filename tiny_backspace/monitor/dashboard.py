@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -28,8 +29,9 @@ from tiny_backspace.views.panels import NAMES
 from tiny_backspace.views.state import RunState, elapsed
 
 _SPARKS = "▁▂▃▄▅▆▇█"
+_SAID = 3  # rows of a notice
 _GOOD_SCORE, _FAIR_SCORE = 80, 50
-_KEYS = "↑ ↓ choose   Enter open   q quit"
+_KEYS, _OPENED_KEYS = "↑ ↓ choose   Enter open   q quit", "Esc or q back to all runs"
 
 
 class Health(Protocol):
@@ -44,7 +46,10 @@ class Health(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What is on the screen: `chosen` counts the active runs; `memory` (bytes) and `up` are the monitor's own."""
+    """What is on the screen: `chosen` counts the active runs; `memory` (bytes) and `up` are the monitor's own.
+
+    `notice` is why the history could not be read; the rest is then as it was before.
+    """
 
     overview: Overview
     up: timedelta
@@ -56,12 +61,17 @@ class Seen:
 
 def dashboard(seen: Seen, width: int, height: int) -> list[Text]:
     """Exactly `height` rows. Active runs get the room that the rest leaves."""
-    top = [*_head(seen, width), *_figures(seen, width)]
+    top = [*_head(seen, width), *_problem(seen, width), *_figures(seen, width)]
     below = [*_providers(seen, width), *_errors(seen, width), *_advice(seen, width)]
     below = below[: max(height - len(top) - 4, 0)]
     runs = list(_runs(seen, width, max(height - len(top) - len(below) - 1, 2)))
-    foot = row(width, Text(_KEYS, DIM), line(seen.notice, BAD))
+    foot = row(width, Text(_KEYS, DIM))
     return [*sized([*top, *runs, *below], width, height - 1), foot]
+
+
+def opened_keys(width: int) -> Text:
+    """The row below the view of one run."""
+    return row(width, Text(_OPENED_KEYS, DIM))
 
 
 def sparkline(counts: Sequence[int], width: int) -> str:
@@ -80,6 +90,11 @@ def _head(seen: Seen, width: int) -> Iterator[Text]:
     own = f"up {clock(seen.up)}  {memory}  {seen.overview.now.astimezone():%H:%M:%S}"
     title = joined(Text("tiny-backspace monitor", f"bold {ACCENT}"), status, _score(seen.health))
     yield row(width, title, Text(own, DIM))
+
+
+def _problem(seen: Seen, width: int) -> Iterator[Text]:
+    said = textwrap.wrap(clean_line(seen.notice), max(width, 1), break_on_hyphens=False)
+    yield from (row(width, line(each, BAD)) for each in said[:_SAID])
 
 
 def _score(health: Health | None) -> Text:
@@ -122,6 +137,9 @@ def _last(counts: Sequence[int]) -> int:
 def _runs(seen: Seen, width: int, height: int) -> Iterator[Text]:
     active = seen.overview.active
     yield rule(width, "active runs", Text(str(len(active)), DIM))
+    if not active and seen.notice:
+        yield Text("Not known.", DIM)
+        return
     if not active:
         yield Text('None. Start one: tiny-backspace run <repo> "<what to change>"', DIM)
         return

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import sqlite3
-from collections import deque
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -75,9 +74,9 @@ class Watching:
         self._db: sqlite3.Connection | None = None
         self._runs: dict[str, _Followed] = {}
         self._dead: set[str] = set()
-        self._turns: deque[tuple[datetime, str, float]] = deque()
-        self._failures: deque[tuple[datetime, str]] = deque()
-        self._errors: deque[tuple[datetime, str, str]] = deque(maxlen=_MOST)
+        self._turns: list[tuple[datetime, str, float]] = []
+        self._failures: list[tuple[datetime, str]] = []
+        self._errors: list[tuple[datetime, str, str]] = []
 
     def close(self) -> None:
         if self._db is not None:
@@ -100,12 +99,10 @@ class Watching:
         return self._overview(rows, now)
 
     def _forget(self, before: datetime) -> None:
-        while self._turns and self._turns[0][0] < before:
-            self._turns.popleft()
-        while self._failures and self._failures[0][0] < before:
-            self._failures.popleft()
-        while self._errors and self._errors[0][0] < before:
-            self._errors.popleft()
+        """What is left is in the order of time: one run is read after the other, and they went on side by side."""
+        self._turns = sorted(each for each in self._turns if each[0] >= before)
+        self._failures = sorted(each for each in self._failures if each[0] >= before)
+        self._errors = sorted(each for each in self._errors if each[0] >= before)[-_MOST:]
 
     def _recent(
         self, db: sqlite3.Connection, now: datetime
