@@ -174,7 +174,10 @@ def _with_token(
 
 
 def _once_started(keeper: Subscriber) -> Subscriber:
-    """Hold records back until the run has begun: a mistyped command is not history."""
+    """Hold records back until the run has begun: a mistyped command is not history.
+
+    That nobody can answer, or that GitHub does not, is: a job that fails so every night must be seen by `health`.
+    """
     held: list[Record] | None = []
 
     def keep(record: Record) -> None:
@@ -183,7 +186,9 @@ def _once_started(keeper: Subscriber) -> Subscriber:
             keeper(record)
             return
         held.append(record)
-        if isinstance(record.event, RunStarted):
+        event = record.event
+        failed = isinstance(event, RunFailed) and event.exit_code != UsageError.exit_code
+        if failed or isinstance(event, RunStarted):
             ready, held = held, None
             for early in ready:
                 keeper(early)

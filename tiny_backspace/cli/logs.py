@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _NEWEST = 50
 _VALUE, _LINE = 120, 400  # characters
 _HEAD = ("at", "level", "category", "run_id", "event", "seq")
+_UNASKED = "host_command"  # a run has fifty of them: nothing else would be seen
 _NOTHING: tuple[object, ...] = (None, "", [], {})
 _COLOURS = {"error": "red", "warning": "yellow", "debug": "bright_black"}
 
@@ -52,7 +53,7 @@ def logs(
     run: Annotated[
         str | None,
         typer.Option(
-            help="Only of this run: the start of its id.",
+            help="Only of this run: the start of its id, or `last`.",
             metavar="RUN",
             show_default=False,
             autocompletion=run_ids,
@@ -72,7 +73,15 @@ def logs(
         ),
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="The lines as they are.")] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Also each program that the host ran; --json has them."
+        ),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The lines as they are, all of them.")
+    ] = False,
 ) -> None:
     """Show the logs of all runs on this machine.
 
@@ -90,7 +99,10 @@ def logs(
     place = folder(state_dir(os.environ))
     after = None if since is None else datetime.now(UTC) - span(since)
     coming = logread.follow(place, wanted) if follow else iter(())
-    found = _chosen(logread.lines(place, wanted), run, after)
+    if run is not None:
+        run = _meant(run)
+    everything = verbose or as_json
+    found = _chosen(logread.lines(place, wanted), run, after, everything=everything)
     if number is None and run is None and since is None:
         number = _NEWEST
     if number is not None:
@@ -103,19 +115,38 @@ def logs(
     if not count and not follow:
         typer.echo(f"Nothing is logged in {', '.join(wanted)} that is like that.", err=True)
     try:
-        for line in _chosen(coming, run, after):
+        for line in _chosen(coming, run, after, everything=everything):
             print_lines([line.text if as_json else _text(line)])
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 
 
-def _chosen(found: Iterator[Line], run: str | None, after: datetime | None) -> Iterator[Line]:
+def _meant(run: str) -> str:
+    """The start of an id; of the newest run for `last`.
+
+    Raises:
+        UsageError: it is empty, or there is no run yet.
+    """
+    start = run.strip().lower()
+    if not start:
+        raise UsageError("--run names no run")
+    if start != "last":
+        return start
+    from tiny_backspace.telemetry.store import History
+
+    with History(state_dir(os.environ) / "history.db") as history:
+        return history.find(start)
+
+
+def _chosen(
+    found: Iterator[Line], run: str | None, after: datetime | None, *, everything: bool
+) -> Iterator[Line]:
     from tiny_backspace.telemetry.logread import moment
 
-    if run is not None and not run.strip():
-        raise UsageError("--run names no run")
     for line in found:
-        if run is not None and not str(line.entry.get("run_id", "")).startswith(run.lower()):
+        if run is not None and not str(line.entry.get("run_id", "")).startswith(run):
+            continue
+        if not everything and line.entry.get("event") == _UNASKED:
             continue
         at = moment(line) if after is not None else None
         if after is not None and (at is None or at < after):
