@@ -133,8 +133,16 @@ def _agents(settings: Settings, *, online: bool) -> Iterator[Finding]:
         else:
             yield Finding(f"agent {name}", "failed", wrong, "Is the key right, and the address?")
     if not answers:
-        fix = "Set ANTHROPIC_API_KEY or OPENAI_API_KEY, or name another one with --agents."
-        yield Finding("agents", "warning", "no model can be asked: only the offline dummy", fix)
+        yield _nobody("dummy" in settings.agents)
+
+
+def _nobody(dummy: bool) -> Finding:
+    """Without even the dummy a run ends with exit code 5."""
+    fix = "Set ANTHROPIC_API_KEY or OPENAI_API_KEY, or name another one with --agents."
+    if dummy:
+        found = "no model can be asked: only the offline dummy"
+        return Finding("agents", "warning", found, fix)
+    return Finding("agents", "failed", "nobody can answer", f"{fix} The dummy needs no key.")
 
 
 def _github(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ import pytest
 
 from tests.docker.forge import github
 from tests.program import Program
+from tiny_backspace.sandbox.examination import _age
 from tiny_backspace.sandbox.selftest import TITLES
 
 KEY = "sk-canary-000000"
@@ -34,6 +37,7 @@ def test_all_that_a_run_needs_is_looked_at_and_nothing_secret_is_shown(program: 
     found = examined(program)
 
     assert {f["status"] for f in found.values()} <= {"ok", "warning"}
+    assert "rootless" in found["engine"]["found"]
     assert {"python", "git", "state", "cache", "engine", "memory", "image", "sandbox"} <= set(found)
     assert (
         "uid 10001, capabilities 0000000000000000, seccomp on, interfaces lo"
@@ -83,6 +87,20 @@ def test_an_image_that_is_not_here_or_no_git_is_said_with_the_way_out(
     (tmp_path / "bin").mkdir()
     found = examined(Program(program.home, {"PATH": str(tmp_path / "bin")}), code=1)
     assert (found["git"]["status"], found["git"]["found"]) == ("failed", "not found")
+
+
+def test_where_nobody_can_answer_a_run_cannot_work(program: Program) -> None:
+    found = examined(program, "--agents", "openai", code=1)
+    assert (found["agents"]["status"], found["agents"]["found"]) == ("failed", "nobody can answer")
+    assert examined(program, "--agents", "openai,dummy")["agents"]["status"] == "warning"
+
+
+def test_an_image_of_ours_gets_old(program: Program) -> None:
+    assert re.search(r"made \d+ days ago", examined(program)["image"]["found"])
+    old = datetime.now(UTC) - timedelta(days=91)
+    finding = _age("n", old, own=True)
+    assert (finding.status, finding.found) == ("warning", "n, made 91 days ago")
+    assert _age("n", old, own=False).status == "ok"
 
 
 def test_a_state_folder_that_cannot_be_used_is_told(program: Program) -> None:

@@ -68,9 +68,10 @@ def test_what_is_old_is_forgotten_whole(state: Path, keep_work: bool, left: set[
 
     counted = asked(really=False)
     assert len(runs(state)) == 5
-    assert asked(really=True) == counted == Pruned(5 - len(left), 110 * (5 - len(left)))
+    kept = len(left & {"patch"})
+    assert asked(really=True) == counted == Pruned(5 - len(left), 110 * (5 - len(left)), kept)
     assert runs(state) == left
-    assert asked(really=True) == Pruned(0, 0)
+    assert asked(really=True) == Pruned(0, 0, kept)
 
 
 def test_as_a_user_does_it(state: Path) -> None:
@@ -81,6 +82,7 @@ def test_as_a_user_does_it(state: Path) -> None:
 
     assert asked.stdout == "Would forget 2 runs and 220 B of their files.\n"
     assert done.stdout == "Forgot 2 runs and 220 B of their files.\n"
+    assert done.stderr.startswith("1 run left, where the change is nowhere but in its patch")
     assert runs(state) == {"young", "patch", "live"}
 
 

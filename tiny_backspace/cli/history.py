@@ -240,6 +240,7 @@ def _show_timings(run_id: str, records: list[Record], picture: Path | None, *, s
         picture.write_text(drawn, "utf-8")
     except OSError as error:
         raise UsageError(f"{picture} cannot be written: {error.strerror}") from error
+    typer.echo(f"The picture is {picture}.", err=True)
 
 
 def _patch_lines(run_id: str, records: Iterable[Record]) -> Generator[str]:

@@ -57,3 +57,6 @@ def prune(
         raise UsageError(f"{error.filename} cannot be removed: {error.strerror}") from error
     verb = "Would forget" if dry_run else "Forgot"
     typer.echo(f"{verb} {counted(done.runs, 'run')} and {size(done.size)} of their files.")
+    if done.kept:
+        left = f"{counted(done.kept, 'run')} left, where the change is nowhere but in its patch"
+        typer.echo(f"{left}: --all forgets these too.", err=True)

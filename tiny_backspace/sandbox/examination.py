@@ -26,6 +26,7 @@ _SWITCHES = {
     "MemoryLimit": "memory", "SwapLimit": "swap", "PidsLimit": "processes", "CpuCfsQuota": "processors",
 }  # fmt: skip
 _DRIFT = 5.0  # seconds between the engine's clock and ours
+_STALE = 90  # days
 _SMALL = 1 << 30  # bytes of memory that a thorough examination fills
 
 
@@ -45,6 +46,8 @@ def examine(
             yield from _engine(engine, info, version)
             name = image.name_of(engine.api, base=wish.base, wanted=wish.image)
             there = image.find(engine.api, name)
+            with translated("looking at the image"):
+                made = _moment(str(engine.api.inspect_image(there)["Created"])) if there else None  # type: ignore[no-untyped-call] # the stubs skip it
         except SandboxError as error:
             yield Finding("engine", "failed", str(error), error.hint or "")
             return
@@ -61,8 +64,20 @@ def examine(
             fix = "Somebody built or named it anew. Make it from your own files: tiny-backspace image build"
             yield Finding("image", "failed", f"{said} is not the one your runs used first", fix)
             return
-        yield Finding("image", "ok", said)
+        yield _age(said, made, own=not wish.image)
         yield from _container(engine, wish, owner, thorough=thorough)
+
+
+def _age(said: str, made: datetime | None, *, own: bool) -> Finding:
+    """Its name is the hash of what it was made from; what it was made of comes from Debian, and gets old."""
+    if made is None:
+        return Finding("image", "ok", said)
+    days = max(0, (datetime.now(UTC) - made).days)
+    said = f"{said}, made {days} days ago"
+    if own and days > _STALE:
+        fix = "Its packages lack what was repaired since: tiny-backspace image build --force"
+        return Finding("image", "warning", said, fix)
+    return Finding("image", "ok", said)
 
 
 def _engine(
@@ -72,6 +87,7 @@ def _engine(
     said = str(version.get("Version", "unknown"))
     options = " ".join(info.get("SecurityOptions") or ())
     kinds = [kind for kind in ("rootless", "userns") if kind in options]
+    kinds = kinds if "rootless" in kinds else ["not rootless", *kinds]
     found = ", ".join(
         (said, engine.socket_path, f"cgroup v{info.get('CgroupVersion', '?')}", *kinds)
     )
@@ -92,9 +108,8 @@ def _engine(
 
 def _clock(told: str) -> Iterator[Finding]:
     """The engine may be in a virtual machine that slept."""
-    try:
-        theirs = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", told.replace("Z", "+00:00")))
-    except ValueError:
+    theirs = _moment(told)
+    if theirs is None:
         return
     apart = abs((datetime.now(UTC) - theirs).total_seconds())
     if apart > _DRIFT:
@@ -102,6 +117,15 @@ def _clock(told: str) -> Iterator[Finding]:
         yield Finding("clock", "warning", f"the engine's is {apart:.0f} s off", fix)
     else:
         yield Finding("clock", "ok", "the engine's and ours agree")
+
+
+def _moment(told: str) -> datetime | None:
+    """A time as the engine tells it, to the nanosecond; None if it is none."""
+    try:
+        at = datetime.fromisoformat(re.sub(r"(\.\d{6})\d*", r"\1", told.replace("Z", "+00:00")))
+    except ValueError:
+        return None
+    return at if at.tzinfo else None
 
 
 def _container(engine: Engine, wish: Wish, owner: str, *, thorough: bool) -> Iterator[Finding]:

@@ -21,10 +21,11 @@ _MANY = 100  # runs after which the file is made smaller, which reads all of it
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many runs, and how many bytes of files."""
+    """How many runs, and how many bytes of files; `kept` are those that stay for their work."""
 
     runs: int
     size: int
+    kept: int = 0
 
 
 def prune(
@@ -43,10 +44,11 @@ def prune(
         return Pruned(0, 0)
     with translated(path), closing(open_database(path)) as db:
         old = [run for run in _old(db, before, keep_work=keep_work) if not is_live(run)]
+        kept = sum(not is_live(run) for run in _old(db, before, keep_work=False)) - len(old)
         files = [file for run in old for file in _files(state, run)]
         size = sum(_size(file) for file in files)
         if not really:
-            return Pruned(len(old), size)
+            return Pruned(len(old), size, kept)
         _forget(db, old)
         if len(old) >= _MANY:
             with suppress(sqlite3.OperationalError):  # somebody writes to it: another time
@@ -60,7 +62,7 @@ def prune(
     if logs.is_dir():
         for name, keeping in KEPT.items():
             LogFile(logs / f"{name}.log", keeping).tidy()
-    return Pruned(len(old), size)
+    return Pruned(len(old), size, kept)
 
 
 def _old(db: sqlite3.Connection, before: datetime, *, keep_work: bool) -> list[str]:
