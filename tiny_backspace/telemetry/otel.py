@@ -10,6 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from datetime import datetime
+from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -82,15 +83,15 @@ class Exported:
         at: TracebackType | None,
     ) -> None:
         """Send what is left. One who does not answer is not waited for longer than that."""
-
-        def send() -> None:
-            for provider in (self._tracers, self._meters):
-                if provider is not None:
-                    provider.shutdown()
-
-        sending = threading.Thread(target=send, name="otel", daemon=True)
-        sending.start()
-        sending.join(_PATIENCE)
+        providers = [each for each in (self._tracers, self._meters) if each is not None]
+        sending = [
+            threading.Thread(target=each.shutdown, name="otel", daemon=True) for each in providers
+        ]
+        for thread in sending:
+            thread.start()
+        until = monotonic() + _PATIENCE
+        for thread in sending:
+            thread.join(max(0.0, until - monotonic()))
 
     def __call__(self, record: Record) -> None:
         if self._trace is not None:
@@ -100,9 +101,15 @@ class Exported:
 
 
 def _resource() -> Any:  # noqa: ANN401 - of the SDK
+    """What OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES say counts more than our name."""
     from opentelemetry.sdk.resources import Resource
 
-    return Resource.create({"service.name": _NAME, "service.version": __version__})
+    found = Resource.create({"service.version": __version__})
+    if str(found.attributes.get("service.name", "")).startswith(
+        "unknown_service"
+    ):  # the SDK's own default
+        found = found.merge(Resource({"service.name": _NAME}))
+    return found
 
 
 def _tracers() -> TracerProvider:
