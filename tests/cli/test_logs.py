@@ -75,6 +75,12 @@ def test_a_category_a_time_and_a_number_choose_lines(logs: Ask) -> None:
     assert "Nothing is logged" in nothing.stderr
 
 
+def test_what_says_nothing_is_left_out_and_what_failed_is_not(logs: Ask) -> None:
+    line = logs("--run", "last", "--category", "errors").stdout.rstrip()
+    assert line.endswith("exit_code=6 message=no more error=agent")
+    assert "exit_code=0" in logs("--run", "last", "-v", "-n", "2").stdout
+
+
 def test_a_line_is_a_line_and_moves_no_cursor(logs: Ask) -> None:
     lines = logs("--category", "errors", "--json").stdout.splitlines()
     assert {json.loads(line)["run_id"] for line in lines} == {"0000aaaa", "0000bbbb"}

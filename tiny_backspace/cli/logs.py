@@ -25,7 +25,7 @@ _NEWEST = 50
 _VALUE, _LINE = 120, 400  # characters
 _HEAD = ("at", "level", "category", "run_id", "event", "seq")
 _UNASKED = "host_command"  # a run has fifty of them: nothing else would be seen
-_NOTHING: tuple[object, ...] = (None, "", [], {})
+_EVEN_IF_NONE = ("ok", "exit_code")  # of everything else nothing, no and naught are left out
 _COLOURS = {"error": "red", "warning": "yellow", "debug": "bright_black"}
 
 
@@ -162,8 +162,10 @@ def _text(line: Line) -> str:
     entry, at = line.entry, moment(line)
     when = at.astimezone().strftime("%m-%d %H:%M:%S") if at else line.at[:14]
     loud, run, event = (clean_line(str(entry.get(key, ""))) for key in ("level", "run_id", "event"))
-    told = ((key, value) for key, value in entry.items() if key not in _HEAD)
-    said = "  ".join(f"{key}={_value(value)}" for key, value in told if value not in _NOTHING)
+    told = ((key, value) for key, value in entry.items() if key not in _HEAD and value is not None)
+    said = "  ".join(
+        f"{key}={_value(value)}" for key, value in told if value or key in _EVEN_IF_NONE
+    )
     text = f"{when}  {loud:<7}  {run:<8}  {event:<17}  {clean_line(said)[:_LINE]}".rstrip()
     colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and loud in _COLOURS
     return typer.style(text, fg=_COLOURS[loud]) if colour else text

@@ -73,7 +73,7 @@ def _age(said: str, made: datetime | None, *, own: bool) -> Finding:
     if made is None:
         return Finding("image", "ok", said)
     days = max(0, (datetime.now(UTC) - made).days)
-    said = f"{said}, made {days} days ago"
+    said = f"{said}, made {f'{days} days ago' if days else 'today'}"
     if own and days > _STALE:
         fix = "Its packages lack what was repaired since: tiny-backspace image build --force"
         return Finding("image", "warning", said, fix)
