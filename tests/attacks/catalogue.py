@@ -11,7 +11,7 @@ ELSEWHERE: Mapping[int, tuple[str, ...]] = {
     10: ("tests/sandbox/test_never.py::test_no_code_of_ours_moves_files_through_the_engine_nor_asks_for_privileges",),
     28: ("tests/docker/test_setup.py::test_it_ends_when_it_leaves_more_than_it_may",),
     30: (
-        "tests/providers/test_watchdog.py::test_bytes_that_mean_nothing_are_silence",
+        "tests/test_watchdog.py::test_bytes_that_mean_nothing_are_silence",
         "tests/providers/test_over_the_wire.py::test_silence_is_called_silence",
     ),
     32: ("tests/docker/test_setup.py::test_the_agent_has_no_network_and_asks_nobody_for_a_name",),
