@@ -108,6 +108,7 @@ class Job:
             open_sandbox=self.sandbox,
             located=lambda remote: remote,
             destination=self.destination,
+            earlier=lambda *_: None,
             provider=self.provider,
             agents=(f"{self.provider.name}:{self.provider.model}",),
             notes=(),

@@ -38,7 +38,7 @@ class FakeForge:
     def repository(self) -> Repository:
         return HERE
 
-    def find_pull_request(self, head: str) -> PullRequest | None:
+    def find_pull_request(self, head: str, *, ended: bool = False) -> PullRequest | None:
         return None
 
     def open_pull_request(self, proposal: Proposal) -> PullRequest:

@@ -32,7 +32,7 @@ class Delivery:
     """How the change is to leave. `identity` is git's GIT_AUTHOR_… and GIT_COMMITTER_… variables.
 
     `name`, `title` and `draft` are what the user said of branch and pull request; None: found from
-    the prompt, and from how the work went. `closes` is the issue that was given for a prompt. Prompt
+    the prompt, and from how the work went. `once` is the key that its commit bears. `closes` is the issue that was given for a prompt. Prompt
     and summary go through `redact` before they name or describe anything.
     """
 
@@ -47,10 +47,11 @@ class Delivery:
     labels: tuple[str, ...] = ()
     co_author: str | None = None
     closes: int | None = None
+    once: str | None = None
 
     @property
     def branch(self) -> str:
-        return self.name or proposal.branch(self.redact(self.prompt), self.run_id)
+        return self.name or proposal.branch(self.redact(self.prompt), self.once or self.run_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def _offer(
         delivery.title or proposal.title(prompt, summary)
     )
     message = proposal.commit_message(
-        title, summary, delivery.run_id, state.answered, delivery.co_author
+        title, summary, delivery.run_id, state.answered, delivery.co_author, delivery.once
     )
     words = proposal.Draft(
         prompt=prompt,

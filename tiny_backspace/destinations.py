@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tiny_backspace.errors import UsageError
+from tiny_backspace.earlier import at
+from tiny_backspace.errors import RepoError, UsageError
 from tiny_backspace.events import Emit, WorkSaved, timed
 from tiny_backspace.repo.mirror import Base
 from tiny_backspace.repo.origin import LocalRepository, leave_branch
@@ -61,8 +62,25 @@ class UsersRepository:
     """A new branch beside the user's own; nothing else of the repository is touched."""
 
     repository: LocalRepository
+    once: str | None = None
 
     doing = "Creating branch..."
+
+    def earlier(self, base: Base, branch: str, emit: Emit) -> str | None:  # noqa: ARG002 - as on a forge
+        """The closing sentence, where a run with the same key has left its branch already.
+
+        Raises:
+            AgentError: it is unfinished work.
+        """
+        if self.once is None:
+            return None
+        git, git_dir = self.repository.git, self.repository.git_dir
+        found = at(git, git_dir, f"refs/heads/{branch}", self.once)
+        if found is None:
+            return None
+        emit(WorkSaved(branch=branch, commit=found.commit))
+        found.check_finished(branch, None)
+        return f"Branch {branch} is there already: nothing was done."
 
     def check(self, base: Base, branch: str) -> None:  # noqa: ARG002 - the protocol's
         """Raises UsageError: there is a branch of this name, or in the way of it."""
@@ -79,10 +97,15 @@ class UsersRepository:
     def take(self, offer: Offer, emit: Emit) -> str:
         with timed("commit", emit):
             commit = offer.commit()
-        with timed("branch", emit):
-            leave_branch(
-                self.repository, offer.branch, commit, offer.cage.base, offer.cage.path, emit
-            )
+        try:
+            with timed("branch", emit):
+                leave_branch(
+                    self.repository, offer.branch, commit, offer.cage.base, offer.cage.path, emit
+                )
+        except RepoError:  # another run with the same key may have been quicker
+            if said := self.earlier(offer.cage.base, offer.branch, emit):
+                return said
+            raise
         emit(WorkSaved(branch=offer.branch, commit=commit))
         return f"Branch {offer.branch} is {'left as a draft' if offer.draft else 'ready'}."
 

@@ -23,6 +23,7 @@ from tiny_backspace.overlap import IMPORTING, opened_early
 from tiny_backspace.publishing import OnForge, Wanted, reaching
 from tiny_backspace.repo.environment import Credential
 from tiny_backspace.repo.git import Git
+from tiny_backspace.repo.mirror import Base
 from tiny_backspace.repo.origin import LocalRepository
 from tiny_backspace.repo.remote import may_push
 from tiny_backspace.repo.source import Remote, page, parse
@@ -132,13 +133,32 @@ class Host:
             return DryRun(found)
         return found if self.ask is None else Approved(found, self.ask)
 
+    def earlier(
+        self, origin: LocalRepository | Remote, base: Base, branch: str, emit: Emit
+    ) -> str | None:
+        """The closing sentence, where a run with the same key has done it already; None where it is to be done.
+
+        Raises:
+            UsageError, ForgeDenied: it could not go there.
+            AgentError: what it left is unfinished.
+        """
+        match self._destination(origin):
+            case (UsersRepository() | OnForge()) as place if not self.settings.dry_run:
+                return place.earlier(base, branch, emit)
+            case _:
+                return None
+
     def _destination(self, origin: LocalRepository | Remote) -> Destination:
         publish = self.settings.publish
         match origin:
             case LocalRepository():
                 if publish == "pr":
                     return self._on_forge(_origin_of(origin), origin)
-                return PatchFile() if publish == "patch" else UsersRepository(origin)
+                return (
+                    PatchFile()
+                    if publish == "patch"
+                    else UsersRepository(origin, self.settings.once)
+                )
             case Remote():
                 why_not = self._why_not(origin)
                 if publish != "patch" and why_not is None:
@@ -180,7 +200,7 @@ class Host:
     def _offering(self, remote: Remote, git: Git, local: LocalRepository | None) -> OnForge:
         settings, forge = self.settings, self.forge(remote)
         if forge is None or settings.publish == "branch":
-            return OnForge(remote, git, None, None, local=local)
+            return OnForge(remote, git, None, None, local=local, once=settings.once)
         if long := next((label for label in settings.label if len(label) > _LABEL), None):
             raise UsageError(
                 f"the label {long!r} has {len(long)} characters",
@@ -196,7 +216,9 @@ class Host:
                     hint="Leave --dry-run or --approve out; --publish patch keeps the change as a file.",
                 )
             fork = self._remote(forge.fork().full_name)
-        return OnForge(remote, git, forge, repository, wanted, local, fork, self.left)
+        return OnForge(
+            remote, git, forge, repository, wanted, local, fork, self.left, once=settings.once
+        )
 
     def _on_pull_request(self, remote: Remote, revises: PullRequest) -> OnPullRequest:
         """Its branch may be in a fork."""

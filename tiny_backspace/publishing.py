@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from tiny_backspace.destinations import Left, Offer
+from tiny_backspace.earlier import Earlier, fetched
 from tiny_backspace.errors import ForgeDenied, ForgeError, UsageError
 from tiny_backspace.events import Emit, PullRequestCreation, Warned, WorkSaved, timed
 from tiny_backspace.forges import proposal
@@ -38,7 +39,8 @@ class OnForge:
     `local` is the user's clone if the base comes from there: it has to be pushed already. `fork` is where
     the branch goes instead, where the right to push is wanting. `left` is the branch of an earlier run
     whose work this is: if nobody touched it, and nothing was done since, it needs no other one. `there`
-    waits for the branches at `place`, if that was asked for the right to push already.
+    waits for the branches at `place`, if that was asked for the right to push already. `once` is the key of
+    what is done only once, whoever does it.
     """
 
     remote: Remote
@@ -50,6 +52,7 @@ class OnForge:
     fork: Remote | None = None
     left: Left | None = None
     there: Callable[[], Mapping[str, str]] | None = None
+    once: str | None = None
     _base: str = ""
 
     @property
@@ -108,6 +111,8 @@ class OnForge:
 
     def take(self, offer: Offer, emit: Emit) -> str:
         pushed = self._left_there(offer) or self._new(offer, emit)
+        if pushed is None:
+            return self._quicker(offer, emit)
         place = {"tree": offer.tree, "remote": self.place.url}
         emit(WorkSaved(branch=pushed.branch, commit=pushed.commit, **place))
         if self.forge is None:
@@ -133,19 +138,75 @@ class OnForge:
         left = self.left
         return Pushed(left.branch, left.commit) if left and left.tree == offer.tree else None
 
-    def _new(self, offer: Offer, emit: Emit) -> Pushed:
+    def earlier(self, base: Base, branch: str, emit: Emit) -> str | None:
+        """The closing sentence, where a run with the same key has left its branch there. Where it ended before it could
+        open the pull request, that is done now.
+
+        Raises:
+            AgentError: it is unfinished work.
+            ForgeError: it cannot be found out now, or the pull request cannot be opened.
+        """
+        if self.once is None:
+            return None
+        there = _listed(self.git, self.place)
+        found = fetched(self.git, self.place.url, branch, self.once) if branch in there else None
+        if found is None:
+            return None
+        emit(WorkSaved(branch=branch, commit=found.commit, remote=self.place.url))
+        opened = self._opened_for(found, base, branch, there)
+        if opened is not None:
+            emit(WorkSaved(pr_url=opened.url))
+        address = opened.url if opened else None
+        found.check_finished(branch, address)
+        return f"{address or f'Branch {branch}'} is there already: nothing was done."
+
+    def _opened_for(
+        self, found: Earlier, base: Base, branch: str, there: Mapping[str, str]
+    ) -> PullRequest | None:
+        """The pull request of that branch, whatever has become of it since; opened, if there never was one."""
+        if self.forge is None or self.repository is None:
+            return None
+        head = f"{self.fork.owner}:{branch}" if self.fork else branch
+        if (known := self.forge.find_pull_request(head, ended=True)) is not None:
+            return known
+        if self.fork is not None:
+            there = _listed(self.git, self.remote)
+        to = _base_branch(base, there, self.repository, local=True)
+        title = found.title.removeprefix(proposal.DRAFT)
+        words = Proposal(to, head, title, found.body, draft=True, labels=("tiny-backspace",))
+        return self.forge.open_pull_request(words)
+
+    def _quicker(self, offer: Offer, emit: Emit) -> str:
+        """Somebody has taken the name since it was looked for: another run with the same key, or a stranger.
+
+        Raises:
+            ForgeError: a stranger.
+        """
+        if said := self.earlier(offer.cage.base, offer.branch, emit):
+            return said
+        raise ForgeError(
+            f"{self.place.url} has a branch {offer.branch} by now, of somebody else",
+            hint="The change is kept as a patch. Name another one: --branch NAME.",
+        )
+
+    def _new(self, offer: Offer, emit: Emit) -> Pushed | None:
         with timed("commit", emit):
             commit = offer.commit()
         with timed("push", emit):
             return self._pushed(offer, commit, emit)
 
-    def _pushed(self, offer: Offer, commit: str, emit: Emit) -> Pushed:
-        """Under its name, or under another one where somebody took it since it was looked for."""
+    def _pushed(self, offer: Offer, commit: str, emit: Emit) -> Pushed | None:
+        """Under its name, or under another one where somebody took it since it was looked for.
+
+        What is done only once has one name: None, if that is taken.
+        """
         names = [offer.branch, *(f"{offer.branch}-{n}" for n in range(2, _SPARE + 1))]
         for name in names:
             match push(self.git, offer.cage.path, self.place.url, commit, name, emit):
                 case Pushed() as pushed:
                     return pushed
+                case RefTaken() if self.once is not None:
+                    return None
                 case RefTaken():
                     continue
         raise ForgeError(

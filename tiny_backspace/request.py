@@ -68,6 +68,7 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
             labels=settings.label,
             co_author=settings.co_author,
             closes=asked.closes,
+            once=settings.once,
         ),
         limits=Limits(
             settings.max_turns,

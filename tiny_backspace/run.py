@@ -107,12 +107,14 @@ class Request:
 class Parts:
     """What the pipeline works with. `folder` is the run's own, `cache` every run's; `so_far` folds its records.
 
+    `earlier` finds what is to be done only once and has been done: the closing sentence, or None.
     `setup`, where the user wants one, does it for a base (of a place) and says how sandboxes are opened then.
     """
 
     open_sandbox: OpenSandbox
     located: Callable[[Remote], Remote]
     destination: Callable[[LocalRepository | Remote], Destination]
+    earlier: Callable[[LocalRepository | Remote, Base, str, Emit], str | None]
     provider: Provider
     agents: tuple[str, ...]
     notes: tuple[str, ...]
@@ -143,6 +145,11 @@ def run(request: Request, parts: Parts, emit: Emit) -> str:
     with nullcontext() if parts.setup else _agents(parts, emit) as early:
         with timed("validation", emit):
             origin, base, git = _resolve(request, parts, emit)
+        if request.delivery.once is not None and request.resumed is None:
+            with timed("earlier", emit):
+                done = parts.earlier(origin, base, request.delivery.branch, emit)
+            if done is not None:
+                return done
         _begin_journal(request.resumed, parts.journal, base, emit)
         emit(StepStarted.at(Step.SANDBOX_INIT, "Initializing secure sandbox..."))
         with (

@@ -92,6 +92,7 @@ class Settings(BaseModel):
     dry_run: bool = False
     approve: bool = False
     branch: str | None = Field(None, max_length=200)
+    once: str | None = Field(None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
     title: str | None = Field(None, max_length=240)
     label: Names = ()
     reviewer: Names = ()

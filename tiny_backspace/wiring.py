@@ -222,6 +222,7 @@ def _parts(
             open_sandbox=rooms.open,
             located=host.located,
             destination=host.destination,
+            earlier=host.earlier,
             provider=chain.provider,
             agents=chain.agents,
             notes=chain.notes,

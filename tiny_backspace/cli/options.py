@@ -70,6 +70,14 @@ Approve: TypeAlias = Annotated[
 Branch: TypeAlias = Annotated[
     str | None, _option("The branch's name (made from the prompt).", _CHANGE, metavar="NAME")
 ]
+Once: TypeAlias = Annotated[
+    str | None,
+    _option(
+        "A key of yours: what a run with it has left at the branch already is not done again.",
+        _CHANGE,
+        metavar="KEY",
+    ),
+]
 Title: TypeAlias = Annotated[
     str | None, _option("The title of commit and pull request.", _CHANGE, metavar="TEXT")
 ]
@@ -265,7 +273,7 @@ EnvFile: TypeAlias = Annotated[
 
 SETTINGS = frozenset(
     (
-        "publish", "dry_run", "approve", "branch", "title", "label", "reviewer", "assignee", "draft", "fork", "force", "history", "allow_path", "verify", "verify_attempts", "verify_timeout", "verify_base", "setup", "setup_file", "setup_registry", "setup_host", "setup_timeout", "setup_disk", "max_files", "max_lines", "max_file_size", "agents", "max_turns", "max_tool_calls",
+        "publish", "dry_run", "approve", "branch", "once", "title", "label", "reviewer", "assignee", "draft", "fork", "force", "history", "allow_path", "verify", "verify_attempts", "verify_timeout", "verify_base", "setup", "setup_file", "setup_registry", "setup_host", "setup_timeout", "setup_disk", "max_files", "max_lines", "max_file_size", "agents", "max_turns", "max_tool_calls",
         "max_cost", "max_tokens", "timeout", "command_timeout", "cache", "image", "memory", "disk", "cpus", "pids",
         "runtime",
     )

@@ -30,6 +30,7 @@ def run(
     dry_run: options.DryRun = None,
     approve: options.Approve = None,
     branch: options.Branch = None,
+    once: options.Once = None,
     title: options.Title = None,
     label: options.Label = None,
     reviewer: options.Reviewer = None,

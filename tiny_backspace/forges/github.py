@@ -64,16 +64,16 @@ class GitHub:
         """
         return self._place.repository()
 
-    def find_pull_request(self, head: str) -> PullRequest | None:
+    def find_pull_request(self, head: str, *, ended: bool = False) -> PullRequest | None:
         owner, branch = asks.checked_head(head, self._place.owner)
-        found = self._place.need(asks.open_from, owner, branch).value
+        found = self._place.need(asks.all_from if ended else asks.open_from, owner, branch).value
         # a server that makes nothing of the filter answers with all of them
         ours = (
             each.pull
             for each in found
             if each.pull.head == branch and each.head_owner.casefold() == owner.casefold()
         )
-        return next(ours, None)
+        return max(ours, key=lambda pull: pull.open, default=None)
 
     def open_pull_request(self, proposal: Proposal) -> PullRequest:
         """Never a second one: where it is not known whether it was opened, it is looked for first."""

@@ -85,6 +85,11 @@ def open_from(place: str, owner: str, head: str) -> Question[tuple[Listed, ...]]
     return _listed(place, {"head": f"{owner}:{head}"})
 
 
+def all_from(place: str, owner: str, head: str) -> Question[tuple[Listed, ...]]:
+    """Closed and merged ones too, the newest first."""
+    return _listed(place, {"head": f"{owner}:{head}", "state": "all"})
+
+
 def open_ones(place: str, page: int) -> Question[tuple[Listed, ...]]:
     return _listed(place, {"page": page})
 

@@ -92,8 +92,8 @@ class Forge(Protocol):
 
     def repository(self) -> Repository: ...
 
-    def find_pull_request(self, head: str) -> PullRequest | None:
-        """The open one from that head, a branch here or `owner:branch`."""
+    def find_pull_request(self, head: str, *, ended: bool = False) -> PullRequest | None:
+        """The open one from that head, a branch here or `owner:branch`; with `ended` also one that was closed or merged."""
         ...
 
     def open_pull_request(self, proposal: Proposal) -> PullRequest:

@@ -28,9 +28,11 @@ from tiny_backspace.forges.wording import WIDTH, plain_line, plain_text, shorten
 LONGEST_BODY = 65_000  # characters; GitHub refuses more than 65,536
 DRAFT = "[draft] "
 """How a title begins where the work is not finished."""
+ONCE = "Tiny-Backspace-Once"
+"""The trailer that has the key of `--once`."""
 _SLUG = 40
 _UNNAMED = "Change made by tiny-backspace"
-_MACHINE = (
+MACHINE = (
     "This change was made by a machine, in a container without network and credentials. "
     "Review it as you would a stranger's."
 )
@@ -90,7 +92,7 @@ class Draft:
 
 def is_ours(branch: str, body: str) -> bool:
     """Whether a pull request of this branch and description was made by this tool."""
-    return branch.startswith("tiny-backspace/") or _MACHINE in body
+    return branch.startswith("tiny-backspace/") or MACHINE in body
 
 
 def slug(prompt: str) -> str:
@@ -118,8 +120,9 @@ def title(prompt: str, summary: str) -> str:
 
 
 def commit_message(
-    title: str, summary: str, run_id: str, providers: Sequence[str], co_author: str | None = None
-) -> str:
+    title: str, summary: str, run_id: str, providers: Sequence[str], co_author: str | None = None,
+    once: str | None = None,
+) -> str:  # fmt: skip
     """Subject, wrapped text, and trailers, which are ours alone."""
     names = ", ".join(shortened(plain_line(name), WIDTH) for name in providers)
     made = f"Made with {names}." if names else ""
@@ -131,7 +134,9 @@ def commit_message(
         shortened(plain_line(title), WIDTH) or _UNNAMED,
         plain_text(_cut(summary, 4000)),
         plain_text(made) if made else "",
-        f"Tiny-Backspace-Run: {run_id}" + (f"\nCo-authored-by: {co_author}" if co_author else ""),
+        f"Tiny-Backspace-Run: {run_id}"
+        + (f"\n{ONCE}: {once}" if once else "")
+        + (f"\nCo-authored-by: {co_author}" if co_author else ""),
     )
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -220,7 +225,7 @@ def _made(made: Made) -> list[str]:
         )
         agents = f"The agents, in order:\n\n{agents}\n"
     return [
-        _MACHINE,
+        MACHINE,
         "",
         agents,
         f"- Turns: {made.turns}",
