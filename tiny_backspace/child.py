@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -21,7 +22,8 @@ class Child:
     """One `tiny-backspace <words> --output jsonl`, whose prompt, `-` among its words, comes by standard input.
 
     It is in a session of its own: a Ctrl-C in the terminal is ours, and we tell it. As a context, whoever
-    leaves it early cancels it and waits for its end: its container is gone and its work is kept by then.
+    leaves it early cancels it and waits for its end: its container is gone and its work is kept by then. When our
+    process dies, however it dies, it is told to end too (see leashed.py).
     """
 
     def __init__(
@@ -36,19 +38,25 @@ class Child:
             errors="replace"
         )  # before there is a process that a failure would leave behind
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed by __exit__
+        held, self._leash = os.pipe()
         try:
             self._process = subprocess.Popen(
                 # -P: what lies in the current folder is not our program
-                [sys.executable, "-P", "-m", "tiny_backspace", *words, "--output", "jsonl"],
+                [sys.executable, "-P", "-m", "tiny_backspace.leashed", str(held), *words,
+                 "--output", "jsonl"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._complaints,
                 env=environment,
                 start_new_session=True,
-            )
+                pass_fds=(held,),
+            )  # fmt: skip
         except BaseException:
             self._complaints.close()
+            os.close(self._leash)
             raise
+        finally:
+            os.close(held)
         assert self._process.stdin
         assert self._process.stdout
         self._input, self._output = self._process.stdin, self._process.stdout
@@ -69,6 +77,7 @@ class Child:
             for _ in self.lines():  # a full pipe would keep it from ending
                 pass
             self._process.wait()
+        os.close(self._leash)
         self._output.close()
         self._complaints.close()
 

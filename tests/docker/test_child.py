@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
+from time import monotonic, sleep
 
 import pytest
 
@@ -24,6 +28,13 @@ def program(tmp_path: Path) -> Program:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     return make_repository(tmp_path / "project", FILES)
+
+
+def until(holds: Callable[[], bool]) -> None:
+    end = monotonic() + 30
+    while not holds():
+        assert monotonic() < end
+        sleep(0.05)
 
 
 def test_it_is_heard_line_by_line(program: Program, repository: Path) -> None:
@@ -78,3 +89,25 @@ def test_the_current_folder_is_not_where_the_program_is_looked_for(
     monkeypatch.chdir(tmp_path)
     with Child(["run", "--no-such-option"], "", program.env) as child:
         assert child.wait() == 2
+
+
+def test_one_whose_parent_was_killed_ends_and_leaves_nothing(
+    program: Program, repository: Path
+) -> None:
+    parent = (
+        "import sys; from tiny_backspace.child import Child\n"
+        "with Child(sys.argv[2:], sys.argv[1]) as child:\n"
+        "    for line in child.lines():\n"
+        "        if b'work_saved' in line: print(child.pid, flush=True)\n"
+    )
+    words = ["run", str(repository), "-", "--verify", "sleep 60"]
+    with subprocess.Popen(
+        [sys.executable, "-c", parent, PROMPT, *words], env=program.env, stdout=subprocess.PIPE
+    ) as started:
+        assert started.stdout
+        child = int(started.stdout.readline())
+        started.kill()
+
+    until(lambda: not Path(f"/proc/{child}").exists())
+    assert containers(program) == []
+    assert [row["status"] for row in program.run("runs", "--json").lines] == ["failed"]

@@ -1,0 +1,96 @@
+"""What is done only once (`--once KEY`): whoever comes second finds it done, and makes no second one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.docker.forge import PROMPT, Place, github
+from tests.docker.test_main_job import containers
+from tests.program import Program, git, make_repository
+
+FLAGS = ("--once", "weekly-12", "--branch", "tidy")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    with github(tmp_path) as made:
+        yield made
+
+
+def test_a_second_run_opens_no_second_pull_request(place: Place) -> None:
+    first = place.asked(*FLAGS)
+    second = place.asked(*FLAGS)
+
+    assert (first.exit_code, second.exit_code) == (0, 0), second.stdout[-800:] + second.stderr
+    assert place.new == ["tidy"]
+    assert second.lines[-1]["pr_url"] == first.lines[-1]["pr_url"]
+    assert second.lines[-1]["branch"] == "tidy"
+    assert "is there already" in second.lines[-1]["message"]
+    assert second.of("model_turn") == []
+    assert len(place.repo.pulls) == 1
+    assert place.packs == 1
+    assert containers(place.program) == []
+
+
+def test_one_that_was_closed_is_not_opened_again(place: Place) -> None:
+    place.asked(*FLAGS)
+    place.pull.open = False
+
+    assert "is there already" in place.asked(*FLAGS).lines[-1]["message"]
+    assert len(place.repo.pulls) == 1
+
+
+def test_where_the_first_ended_before_its_pull_request_the_second_opens_it(place: Place) -> None:
+    place.asked(*FLAGS)
+    made = place.pull
+    place.repo.pulls.clear()
+
+    second = place.asked(*FLAGS)
+
+    assert second.exit_code == 0, second.stdout[-800:]
+    assert (place.pull.head, place.pull.title) == ("tidy", made.title)
+    assert "made by a machine" in place.pull.body
+    assert place.pull.draft
+    assert place.packs == 1
+
+
+def test_without_a_name_the_branch_has_the_key(place: Place) -> None:
+    for _ in range(2):
+        assert place.asked("--once", "k7", "--publish", "branch").exit_code == 0
+    assert place.new == ["tiny-backspace/replace-helo-with-hello-in-readme-md-k7"]
+
+
+def test_unfinished_work_is_not_taken_for_done(place: Place) -> None:
+    first = place.asked(*FLAGS, "--verify", "false")
+    second = place.asked(*FLAGS)
+
+    assert (first.exit_code, second.exit_code) == (9, 6)
+    assert "unfinished work at tidy" in second.lines[-1]["message"]
+    assert second.lines[-1]["pr_url"] == first.lines[-1]["pr_url"]
+
+
+def test_a_branch_of_somebody_else_is_not_taken_for_ours(place: Place) -> None:
+    git(place.work, "push", "-q", str(place.bare), "main:tidy")
+
+    refused = place.asked(*FLAGS)
+
+    assert refused.exit_code == 2
+    assert "has a branch tidy already" in refused.lines[-1]["message"]
+
+
+def test_in_the_users_own_repository_too(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    program = Program(tmp_path / "home", {})
+    repository = make_repository(tmp_path / "project", {"README.md": "helo\n"})
+    for _ in range(2):
+        done = program.run("run", str(repository), PROMPT, *FLAGS, "-o", "jsonl")
+        assert (done.exit_code, done.lines[-1]["branch"]) == (0, "tidy"), done.stdout[-500:]
+    assert git(repository, "rev-list", "--count", "main..tidy") == "1"
+    trailers = git(repository, "log", "-1", "--format=%(trailers:key=Tiny-Backspace-Once)", "tidy")
+    assert trailers == "Tiny-Backspace-Once: weekly-12"
+
+    other = program.run("run", str(repository), PROMPT, "--once", "other", "--branch", "tidy")
+    assert other.exit_code == 2
