@@ -9,6 +9,7 @@ import typer
 
 from tiny_backspace import __version__
 from tiny_backspace.cli import (
+    batch,
     clean,
     config,
     demo,
@@ -46,6 +47,7 @@ def _options(
 run.register(app)
 revise.register(app)
 resume.register(app)
+batch.register(app)
 history.register(app)
 logs.register(app)
 monitor.register(app)

@@ -80,6 +80,32 @@ class Signals:
 
 
 @contextmanager
+def noted() -> Generator[Callable[[], int | None]]:
+    """For a program that has others to end first: a function that tells the last of these signals, if there was one.
+
+    One more of them, after a while, ends the block by `Stopped`.
+    """
+    seen: list[int] = []
+    until = inf
+
+    def note(number: int, _: FrameType | None) -> None:
+        nonlocal until
+        if seen and monotonic() > until:
+            raise Stopped(number)
+        if not seen:
+            until = monotonic() + _PATIENCE
+        seen.append(number)
+
+    wanted = [n for n in _NUMBERS if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, note) for number in wanted}
+    try:
+        yield lambda: seen[0] if seen else None
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def stopping(clock: Callable[[], float] = monotonic) -> Generator[Signals]:
     """Handle the signals inside the block, in the main thread."""
     signals = Signals(clock)

@@ -1,0 +1,161 @@
+"""One task after the other given to a pool, as it has room and there is money; what is heard of them passed on."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from typing import Protocol, TypeAlias
+
+from pydantic import ValidationError
+
+from tiny_backspace.batch.outcome import Outcome
+from tiny_backspace.batch.pool import Pool
+from tiny_backspace.batch.purse import Purse
+from tiny_backspace.batch.tasks import Task
+from tiny_backspace.batch.working import MACHINE, Ended, Job
+from tiny_backspace.events import ModelTurn, Record
+
+News: TypeAlias = tuple[str, str | Future[Ended | None]]
+"""The key of a task, and a line of its records, or its future once that is done."""
+
+_TICK = 0.1  # seconds
+_STOPPED = 128  # exit codes from here on are signals
+
+
+class Listener(Protocol):
+    """Whoever shows a batch. All of it is called in one thread."""
+
+    def started(self, task: Task) -> None: ...
+
+    def record(self, task: Task, line: str, record: Record | None) -> None:
+        """One more line; `record` is None where it is of no version that we can read."""
+        ...
+
+    def ended(self, outcome: Outcome) -> None: ...
+
+    def tick(self, slots: int) -> None:
+        """Some time has passed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """`job` makes a command line of a task and of what it may cost; `keep` writes down how one ended; `stopped` is whether
+    somebody wants it to end.
+    """
+
+    job: Callable[[Task, float], Job]
+    keep: Callable[[Ended], None]
+    stopped: Callable[[], bool]
+    purse: Purse
+    fail_fast: bool = False
+
+
+@dataclass(slots=True)
+class Dispatch:
+    """A batch at work. No more is given to the pool than it can begin at once: what waits, waits here, where it can
+    still be told what it may cost, and dropped.
+    """
+
+    pool: Pool
+    heard: SimpleQueue[News]
+    rules: Rules
+    listener: Listener
+    outcomes: list[Outcome] = field(default_factory=list)
+    _waiting: deque[Task] = field(default_factory=deque)
+    _running: dict[str, Task] = field(default_factory=dict)
+    _over: bool = False
+
+    def carry_out(self, tasks: Iterable[Task]) -> list[Outcome]:
+        """All of them, or as many as may; each has an outcome in the end.
+
+        Raises:
+            UsageError: it cannot be written down how one ended.
+        """
+        self._waiting.extend(tasks)
+        while self._begin() or self._running:
+            self._hear()
+            if self.rules.stopped():
+                self._stop()
+        self.outcomes += (Outcome(task, "not started") for task in self._waiting)
+        return self.outcomes
+
+    def _begin(self) -> bool:
+        """Give the pool what it has room for; whether something is left that could begin later."""
+        slots = self.pool.slots()
+        self.listener.tick(slots)
+        while self._waiting and not self._over and len(self._running) < slots:
+            task = self._waiting[0]
+            granted = self.rules.purse.grant(task.key, task.limit)
+            if granted is None:
+                return False  # those at work may leave something over
+            self._running[task.key] = self._waiting.popleft()
+            self.listener.started(task)
+            job = self.rules.job(task, granted)
+            future = self.pool.executor.submit(self.pool.work, job)
+            future.add_done_callback(lambda done, key=task.key: self.heard.put((key, done)))  # type: ignore[misc]
+        return bool(self._waiting) and not self._over
+
+    def _hear(self) -> None:
+        """What there is to hear, or a moment of silence."""
+        try:
+            key, news = self.heard.get(timeout=_TICK)
+            while True:
+                self._pass_on(key, news)
+                key, news = self.heard.get_nowait()
+        except Empty:
+            return
+
+    def _pass_on(self, key: str, news: str | Future[Ended | None]) -> None:
+        task = self._running.get(key)
+        if task is None:  # a lost worker's run may still have something to say
+            return
+        if isinstance(news, Future):
+            self._ended(task, news)
+            return
+        record = _record(news)
+        if record is not None and isinstance(turn := record.event, ModelTurn):
+            self.rules.purse.spend(key, turn.cost_usd or 0.0)
+        self.listener.record(task, news, record)
+
+    def _ended(self, task: Task, future: Future[Ended | None]) -> None:
+        del self._running[task.key]
+        self.rules.purse.close(task.key)
+        ended = _result(task.key, future)
+        if ended is None:
+            self._waiting.append(task)
+            return
+        self.rules.keep(ended)
+        status = "done" if ended.done else "failed"
+        cancelled = self._over and ended.exit_code >= _STOPPED
+        outcome = Outcome(task, "cancelled" if cancelled else status, ended)  # type: ignore[arg-type]
+        self.outcomes.append(outcome)
+        self.listener.ended(outcome)
+        if status == "failed" and self.rules.fail_fast:
+            self._stop()
+
+    def _stop(self) -> None:
+        if not self._over:
+            self._over = True
+            self.pool.stop()
+
+
+def _record(line: str) -> Record | None:
+    try:
+        return Record.model_validate_json(line)
+    except ValidationError:
+        return None
+
+
+def _result(key: str, future: Future[Ended | None]) -> Ended | None:
+    """None if it never began. What Dask says of workers that were lost again and again is an end like any other."""
+    if future.cancelled():
+        return Ended(key, MACHINE, message="the scheduler has gone")
+    if (error := future.exception()) is not None:
+        return Ended(
+            key, MACHINE, message=f"its workers were lost: {type(error).__name__}: {error}"
+        )
+    return future.result()
