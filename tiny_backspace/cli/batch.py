@@ -49,7 +49,7 @@ def batch(
             rich_help_panel=_BATCH,
             metavar="N",
             show_default=False,
-            help="Runs at a time [by cores and memory; of a cluster: its threads].",
+            help="Runs at a time (by cores and memory; on a cluster, all of its threads).",
         ),
     ] = None,
     scheduler: Annotated[
@@ -73,7 +73,7 @@ def batch(
     max_cost: Annotated[
         float | None,
         typer.Option(
-            help="US dollars that all of them may spend together [no limit].",
+            help="US dollars that all of them may spend together.",
             rich_help_panel=_BATCH,
             metavar="USD",
             show_default=False,
@@ -82,7 +82,7 @@ def batch(
     max_cost_each: Annotated[
         float | None,
         typer.Option(
-            help="And each of them [5.00].",
+            help="And each of them (5.00).",
             rich_help_panel=_BATCH,
             metavar="USD",
             show_default=False,
