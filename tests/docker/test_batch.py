@@ -6,7 +6,7 @@ import json
 import signal
 import stat
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from time import monotonic, sleep
 
@@ -37,7 +37,7 @@ def repositories(folder: Path, number: int) -> list[Path]:
     return made
 
 
-def lines(folder: Path, *tasks: dict[str, object]) -> str:
+def lines(folder: Path, *tasks: Mapping[str, object]) -> str:
     path = folder / "tasks.jsonl"
     path.write_text("".join(json.dumps(task) + "\n" for task in tasks))
     return str(path)

@@ -90,6 +90,8 @@ def _row(outcome: Outcome) -> tuple[str, str, str, str, str]:
     told = clean_line(result(ended))
     if not (ended.done and told in {ended.pr_url, ended.branch, ended.patch}):
         told = told if len(told) <= _RESULT else f"{told[: _RESULT - 1]}…"
+    if ended.run_id is None:  # there was no run
+        return name, status, "", "", told
     return name, status, money(ended.cost_usd), took(ended.duration_ms), told
 
 

@@ -170,9 +170,11 @@ class Table:
         if (now := self.clock()) < self._until:
             return
         self._until = now + _EVERY
-        from rich.console import Group
+        from rich.text import Text
 
         width, height = self.live.console.size
         picture = rows(self.standing, datetime.now(UTC), width, height - 1)
         with suppress(OSError, SystemExit):
-            self.live.update(Group(*picture), refresh=True)
+            text = Text("\n").join(picture)
+            text.no_wrap, text.overflow = True, "crop"
+            self.live.update(text, refresh=True)

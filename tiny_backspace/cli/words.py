@@ -33,7 +33,12 @@ def _words(name: str, value: Any) -> list[str]:  # noqa: ANN401 - whatever the o
 
 def _flags(name: str) -> tuple[str, str | None]:
     """What switches it on, or comes before its value, and what switches it off."""
-    declared = next((d for d in _alias(name)[1].param_decls or () if d.startswith("--")), None)
+    option = _alias(name)[1]
+    declarations = (
+        option.default,
+        *(option.param_decls or ()),
+    )  # in an annotation the first is there
+    declared = next((d for d in declarations if str(d).startswith("--")), None)
     yes, _, no = (declared or f"--{name.replace('_', '-')}").partition("/")
     return yes, no or None
 
