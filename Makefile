@@ -71,7 +71,7 @@ podman: .venv/.package image ## the product on Podman instead of Docker
 	$(BIN)/pytest tests/podman/engine.py
 
 soak: install .venv/npm/.described ## many runs at once and in sequence, every fault at every phase; half an hour
-	$(BIN)/pytest -s tests/faults/soak_load.py tests/faults/soak_second_engine.py tests/faults/soak_long.py
+	$(BIN)/pytest -s tests/faults/soak_load.py tests/faults/soak_second_engine.py tests/faults/soak_long.py tests/faults/soak_batch.py
 
 demo: install ## a whole run on a small repository, offline, without a key
 	@$(BIN)/tiny-backspace demo

@@ -17,6 +17,7 @@ _PATIENCE = 60  # seconds
 @dataclass(frozen=True)
 class Cluster:
     address: str
+    scheduler: subprocess.Popen[bytes]
     workers: tuple[subprocess.Popen[bytes], ...]
 
     def busy(self) -> list[subprocess.Popen[bytes]]:
@@ -53,14 +54,16 @@ def cluster(
             stack.callback(_end, process)
             return process
 
-        start("scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], name="s")
+        scheduler = start(
+            "scheduler", "--host", "127.0.0.1", "--port", address.rpartition(":")[2], name="s"
+        )
         one = ("worker", address, "--host", "127.0.0.1", "--no-nanny", "--nthreads", str(threads))
         started = tuple(
             start(*one, "--local-directory", str(folder / f"w{n}"), name=f"w{n}")
             for n in range(workers)
         )
         _wait(folder, workers)
-        yield Cluster(address, started)
+        yield Cluster(address, scheduler, started)
 
 
 def _wait(folder: Path, workers: int) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from subprocess import SubprocessError
 
 from tests.bench import (
+    batches,
     bringing,
     calls,
     events,
@@ -42,6 +43,7 @@ _TOPICS: dict[str, Callable[[Place], Iterator[Row]]] = {
     "monitor": monitoring.rows,
     "history": history.rows,
     "calls": calls.rows,
+    "batch": batches.rows,
     "events": events.rows,
 }
 _ROUNDS, _QUICK = 11, 3

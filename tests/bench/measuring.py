@@ -9,15 +9,23 @@ from time import perf_counter
 from typing import Literal, TypeAlias
 
 Contestant: TypeAlias = Callable[[], float]  # does the thing once and says what it cost
-Unit: TypeAlias = Literal["ms", "µs", "MB", "%"]
+Unit: TypeAlias = Literal["ms", "µs", "MB", "%", "/min", "/s", "kB"]
 
-_SCALE: Mapping[Unit, float] = {"ms": 1e3, "µs": 1e6, "MB": 1e-6, "%": 1e2}
+_SCALE: Mapping[Unit, float] = {
+    "ms": 1e3,
+    "µs": 1e6,
+    "MB": 1e-6,
+    "%": 1e2,
+    "/min": 60,
+    "/s": 1,
+    "kB": 1e-3,
+}
 _FRACTION = 0.1  # ratios below are shown as 1/n
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
-    """What one contestant cost, round by round: seconds, bytes or a share."""
+    """What one contestant cost, round by round: seconds, bytes or a share; or how many a second there were."""
 
     values: tuple[float, ...]
 
