@@ -113,6 +113,31 @@ def test_a_signal_ends_the_runs_on_all_workers(place: Place, tmp_path: Path) -> 
     assert containers(place.program) == []
 
 
+def test_when_the_scheduler_is_lost_the_batch_ends_and_can_be_started_again(
+    place: Place, tmp_path: Path
+) -> None:
+    wanted = tasks(place, PROMPT, "delete app.py", verify="sleep 3", verify_base=False)
+    with cluster(tmp_path / "dask", place.program.env, workers=1) as workers:
+        words = ("batch", wanted, "--scheduler", workers.address, "-o", "jsonl")
+        end = tmp_path / "end.json"
+        with place.program.start(*words, "--summary=json", f"--summary-file={end}") as batch:
+            assert batch.stdout
+            next(line for line in batch.stdout if json.loads(line)["type"] == "work_saved")
+            workers.scheduler.kill()
+            batch.stdout.read()
+            assert batch.wait() == 4
+            assert batch.stderr
+            assert batch.stderr.read() == ""
+    told = json.loads(end.read_text())
+    assert {task["status"] for task in told["tasks"]} == {"failed", "not started"}
+    assert told["tasks"][0]["message"] == "the scheduler has gone"
+    until_gone(place)
+
+    done = place.run("batch", wanted, "--summary", "json")
+    assert json.loads(done.stdout)["counts"]["done"] == 2
+    assert len(place.new) == len(place.repo.pulls) == 2
+
+
 def test_a_scheduler_that_is_not_there_is_said(place: Place) -> None:
     refused = place.run("batch", tasks(place, PROMPT), "--scheduler", "tcp://127.0.0.1:9")
     assert refused.exit_code == 2

@@ -6,6 +6,7 @@ that is named like our client, which the scheduler forgets some time after the c
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from collections.abc import Callable, Generator
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _ADDRESS = re.compile(r"(tcp|tls)://[\w.\[\]:-]+:[0-9]{1,5}")
+_GONE = (OSError, RuntimeError, TimeoutError)  # what Dask raises when it has lost its scheduler
 _PATIENCE = 10  # seconds until a scheduler has answered
 _LOOK = 2.0  # seconds between two looks at how many workers there are
 
@@ -55,6 +57,8 @@ def cluster(address: str, jobs: int | None, tell: Tell) -> Generator[Pool]:
         raise UsageError(
             f"no scheduler answers at {address}: {error}", hint="Start one: dask scheduler."
         ) from None
+    for handler in logging.getLogger("distributed").handlers:
+        handler.setLevel(logging.CRITICAL)  # what it has to say of lost connections, we say
     with client:
         topic = client.id
         client.subscribe_topic(topic, partial(_heard, tell))
@@ -89,7 +93,9 @@ def _end(topic: str) -> None:
 
 
 def _stop(client: Client, topic: str) -> None:
-    with suppress(OSError, TimeoutError):  # the scheduler has gone: there is nobody to tell
+    if client.status != "running":  # there is nobody to tell
+        return
+    with suppress(*_GONE):
         client.run(_end, topic, on_error="ignore")
 
 
@@ -112,8 +118,14 @@ class _Slots:
     _until: float = 0.0
     _clock: Callable[[], float] = monotonic
 
-    def __call__(self) -> int:
+    def __call__(self) -> int | None:
+        if self.client.status == "closed":  # it has tried to reach its scheduler again, in vain
+            return None
+        if self.client.status != "running":
+            return 0
         if (now := self._clock()) >= self._until:
-            self._there = sum(self.client.nthreads().values())
             self._until = now + _LOOK
+            self._there = 0
+            with suppress(*_GONE):
+                self._there = sum(self.client.nthreads().values())
         return self._there if self.jobs is None else min(self.jobs, self._there)

@@ -22,6 +22,7 @@ News: TypeAlias = tuple[str, str | Future[Ended | None]]
 """The key of a task, and a line of its records, or its future once that is done."""
 
 _TICK = 0.1  # seconds
+_GONE = "the scheduler has gone"
 _STOPPED = 128  # exit codes from here on are signals
 
 
@@ -86,6 +87,9 @@ class Dispatch:
     def _begin(self) -> bool:
         """Give the pool what it has room for; whether something is left that could begin later."""
         slots = self.pool.slots()
+        if slots is None:
+            self._abandon()
+            return False
         self.listener.tick(slots)
         while self._waiting and not self._over and len(self._running) < slots:
             task = self._waiting[0]
@@ -122,12 +126,17 @@ class Dispatch:
         self.listener.record(task, news, record)
 
     def _ended(self, task: Task, future: Future[Ended | None]) -> None:
-        del self._running[task.key]
-        self.rules.purse.close(task.key)
         ended = _result(task.key, future)
         if ended is None:
+            del self._running[task.key]
+            self.rules.purse.close(task.key)
             self._waiting.append(task)
             return
+        self._close(task, ended)
+
+    def _close(self, task: Task, ended: Ended) -> None:
+        del self._running[task.key]
+        self.rules.purse.close(task.key)
         self.rules.keep(ended)
         status = "done" if ended.done else "failed"
         cancelled = self._over and ended.exit_code >= _STOPPED
@@ -136,6 +145,12 @@ class Dispatch:
         self.listener.ended(outcome)
         if status == "failed" and self.rules.fail_fast:
             self._stop()
+
+    def _abandon(self) -> None:
+        """Nobody will ever say how those at work ended."""
+        self._over = True
+        for task in tuple(self._running.values()):
+            self._close(task, Ended(task.key, MACHINE, message=_GONE))
 
     def _stop(self) -> None:
         if not self._over:
@@ -153,7 +168,7 @@ def _record(line: str) -> Record | None:
 def _result(key: str, future: Future[Ended | None]) -> Ended | None:
     """None if it never began. What Dask says of workers that were lost again and again is an end like any other."""
     if future.cancelled():
-        return Ended(key, MACHINE, message="the scheduler has gone")
+        return Ended(key, MACHINE, message=_GONE)
     if (error := future.exception()) is not None:
         return Ended(
             key, MACHINE, message=f"its workers were lost: {type(error).__name__}: {error}"

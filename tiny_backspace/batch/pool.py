@@ -12,11 +12,13 @@ from tiny_backspace.batch.working import Children, Ended, Job, Tell
 
 @dataclass(frozen=True, slots=True)
 class Pool:
-    """`slots` is how many tasks it can have at work now; `stop` tells all of them to end, and lets none begin."""
+    """`slots` is how many tasks it can have at work now, None if it has gone for good; `stop` tells all of them to end,
+    and lets none begin.
+    """
 
     executor: Executor
     work: Callable[[Job], Ended | None]
-    slots: Callable[[], int]
+    slots: Callable[[], int | None]
     stop: Callable[[], None]
 
 
