@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -94,3 +95,15 @@ def test_in_the_users_own_repository_too(tmp_path: Path) -> None:
 
     other = program.run("run", str(repository), PROMPT, "--once", "other", "--branch", "tidy")
     assert other.exit_code == 2
+
+
+def test_of_two_at_the_very_same_time_one_makes_it_and_both_tell_of_it(place: Place) -> None:
+    words = ("run", "owner/project", PROMPT, *FLAGS, "--verify", "sleep 3", "-o", "jsonl")
+    started = [place.program.start(*words, cwd=place.work) for _ in range(2)]
+    told = [process.communicate() for process in started]
+
+    ends = [json.loads(said.splitlines()[-1]) for said, _ in told]
+    assert [process.returncode for process in started] == [0, 0], ends
+    assert place.new == ["tidy"]
+    assert {end["pr_url"] for end in ends} == {f"{place.git.url}/owner/project/pull/1"}
+    assert len(place.repo.pulls) == 1
