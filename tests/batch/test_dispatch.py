@@ -81,7 +81,13 @@ class Scene:
 
         with ThreadPoolExecutor(4) as executor:
             pool = Pool(executor, work, self.slots, self.told_to_end.set)
-            rules = Rules(job, self.kept.append, self.stopped.is_set, self.purse, self.fail_fast)
+            rules = Rules(
+                job,
+                self.kept.append,
+                lambda: int(self.stopped.is_set()),
+                self.purse,
+                self.fail_fast,
+            )
             outcomes = Dispatch(pool, news, rules, self.heard).carry_out(tasks)
         return {outcome.task.line: outcome.status for outcome in outcomes}
 

@@ -11,7 +11,7 @@ from typing import Protocol, TypeAlias
 
 from pydantic import ValidationError
 
-from tiny_backspace.batch.outcome import Outcome
+from tiny_backspace.batch.outcome import Outcome, Status
 from tiny_backspace.batch.pool import Pool
 from tiny_backspace.batch.purse import Purse
 from tiny_backspace.batch.tasks import Task
@@ -44,13 +44,13 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """`job` makes a command line of a task and of what it may cost; `keep` writes down how one ended; `stopped` is whether
-    somebody wants it to end.
+    """`job` makes a command line of a task and of what it may cost; `keep` writes down how one ended; `stopped` is how often
+    somebody has said that it is to end.
     """
 
     job: Callable[[Task, float], Job]
     keep: Callable[[Ended], None]
-    stopped: Callable[[], bool]
+    stopped: Callable[[], int]
     purse: Purse
     fail_fast: bool = False
 
@@ -69,6 +69,7 @@ class Dispatch:
     _waiting: deque[Task] = field(default_factory=deque)
     _running: dict[str, Task] = field(default_factory=dict)
     _over: bool = False
+    _said: int = 0
 
     def carry_out(self, tasks: Iterable[Task]) -> list[Outcome]:
         """All of them, or as many as may; each has an outcome in the end.
@@ -79,7 +80,8 @@ class Dispatch:
         self._waiting.extend(tasks)
         while self._begin() or self._running:
             self._hear()
-            if self.rules.stopped():
+            if (said := self.rules.stopped()) > self._said:
+                self._said = said
                 self._stop()
         self.outcomes += (Outcome(task, "not started") for task in self._waiting)
         return self.outcomes
@@ -138,12 +140,13 @@ class Dispatch:
         del self._running[task.key]
         self.rules.purse.close(task.key)
         self.rules.keep(ended)
-        status = "done" if ended.done else "failed"
-        cancelled = self._over and ended.exit_code >= _STOPPED
-        outcome = Outcome(task, "cancelled" if cancelled else status, ended)  # type: ignore[arg-type]
+        status: Status = "done" if ended.done else "failed"
+        if self._over and ended.exit_code >= _STOPPED:
+            status = "cancelled"
+        outcome = Outcome(task, status, ended)
         self.outcomes.append(outcome)
         self.listener.ended(outcome)
-        if status == "failed" and self.rules.fail_fast:
+        if status == "failed" and self.rules.fail_fast and not self._over:
             self._stop()
 
     def _abandon(self) -> None:
@@ -153,9 +156,9 @@ class Dispatch:
             self._close(task, Ended(task.key, MACHINE, message=_GONE))
 
     def _stop(self) -> None:
-        if not self._over:
-            self._over = True
-            self.pool.stop()
+        """Those at work are told once more by whoever says so once more: they are less patient then, too."""
+        self._over = True
+        self.pool.stop()
 
 
 def _record(line: str) -> Record | None:

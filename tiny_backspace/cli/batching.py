@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from tiny_backspace.statedir import private_dir, state_dir
 
 if TYPE_CHECKING:
     from tiny_backspace.batch.dispatch import News
-    from tiny_backspace.batch.ledger import Known
+    from tiny_backspace.batch.ledger import Known, Ledger
     from tiny_backspace.batch.outcome import Outcome
     from tiny_backspace.batch.pool import Pool
     from tiny_backspace.batch.report import Report
@@ -82,16 +82,15 @@ def carry_out(wanted: Wanted) -> None:
     with noted() as signalled:
         outcomes, cost = _dispatched(wanted, todo, ledger, known, len(before), begun, signalled)
         outcomes = sorted((*before, *outcomes), key=lambda outcome: outcome.task.line)
-        number = signalled()
-        code = exit_code(outcomes) if number is None else 128 + number
+        code = 128 + signalled[0] if signalled else exit_code(outcomes)
         _tell_end(wanted, Report(outcomes, cost, datetime.now(UTC) - begun, code))
     if code:
         raise typer.Exit(code)
 
 
 def _dispatched(
-    wanted: Wanted, todo: list[Task], ledger: Any, known: Mapping[str, Known], skipped: int,  # noqa: ANN401
-    begun: datetime, signalled: Any,  # noqa: ANN401
+    wanted: Wanted, todo: list[Task], ledger: Ledger, known: Mapping[str, Known], skipped: int,
+    begun: datetime, signalled: Sequence[int],
 ) -> tuple[list[Outcome], float]:  # fmt: skip
     from tiny_backspace.batch.dispatch import Dispatch, Rules
     from tiny_backspace.batch.purse import Purse
@@ -102,7 +101,7 @@ def _dispatched(
     rules = Rules(
         job=lambda task, granted: _job(task, granted, known, wanted.env_file),
         keep=lambda ended: ledger.add(ended, datetime.now(UTC)),
-        stopped=lambda: signalled() is not None,
+        stopped=lambda: len(signalled),
         purse=purse,
         fail_fast=wanted.fail_fast,
     )

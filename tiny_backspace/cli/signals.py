@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from math import inf
 from time import monotonic
@@ -80,26 +80,17 @@ class Signals:
 
 
 @contextmanager
-def noted() -> Generator[Callable[[], int | None]]:
-    """For a program that has others to end first: a function that tells the last of these signals, if there was one.
-
-    One more of them, after a while, ends the block by `Stopped`.
-    """
+def noted() -> Generator[Sequence[int]]:
+    """For a program that has others to end first: those of these signals that have come, in order. Nothing is raised."""
     seen: list[int] = []
-    until = inf
 
     def note(number: int, _: FrameType | None) -> None:
-        nonlocal until
-        if seen and monotonic() > until:
-            raise Stopped(number)
-        if not seen:
-            until = monotonic() + _PATIENCE
         seen.append(number)
 
     wanted = [n for n in _NUMBERS if signal.getsignal(n) is not signal.SIG_IGN]
     before = {number: signal.signal(number, note) for number in wanted}
     try:
-        yield lambda: seen[0] if seen else None
+        yield seen
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
