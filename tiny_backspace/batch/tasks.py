@@ -79,6 +79,8 @@ def from_repositories(lines: Iterable[str], prompt: str, reading: Reading) -> Ta
     Raises:
         UsageError: lines are wrong.
     """
+    if not prompt.strip():
+        raise UsageError("the prompt is empty")
     named = ((n, line.partition("#")[0].strip()) for n, line in enumerate(lines, 1))
 
     def fields(line: str) -> dict[str, Any]:
