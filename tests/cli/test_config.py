@@ -6,7 +6,6 @@ import json
 import tomllib
 from pathlib import Path
 
-import pytest
 from typer.testing import CliRunner, Result
 
 from tiny_backspace.cli import app
@@ -89,14 +88,3 @@ def test_everything_that_holds_is_shown_with_where_it_came_from_and_no_secret(
     text = asked(tmp_path, "config", **env).stdout
     assert f"= 7  # max_turns in {path}" in text
     assert CANARY not in text + json.dumps(told)
-
-
-@pytest.mark.parametrize(
-    "name", [c.name or c.callback.__name__ for c in app.registered_commands if c.callback]
-)
-def test_every_command_has_an_example_and_fits_80_columns(name: str) -> None:
-    shown = CliRunner().invoke(app, [name, "--help"], env={"COLUMNS": "80", "TERM": "dumb"})
-    assert shown.exit_code == 0
-    assert "Example" in shown.stdout
-    assert f"tiny-backspace {name}" in shown.stdout
-    assert max(map(len, shown.stdout.splitlines())) <= 80

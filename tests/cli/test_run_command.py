@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.text import Text
 from typer.testing import CliRunner
 
 from tests.program import COMMAND, Finished, Program, make_repository
@@ -140,15 +141,27 @@ def test_plain_lines_go_to_standard_error_without_a_terminal(
     assert "ERROR" in done.stderr.splitlines()[-1]
 
 
-def commands() -> Iterator[tuple[str, ...]]:
-    def below(group: Any, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        for name, command in group.commands.items():
-            if hasattr(command, "commands"):
-                yield from below(command, (*path, name))
-            else:
-                yield (*path, name)
+def below(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from below(command, (*path, name))
+        else:
+            yield (*path, name), command
 
-    yield from below(typer.main.get_command(app), ())
+
+def commands() -> Iterator[tuple[str, ...]]:
+    yield from (path for path, _ in below(typer.main.get_command(app)))
+
+
+def test_no_word_of_a_help_is_taken_for_markup() -> None:
+    """As `[all]` would be, and not be shown."""
+    options = [
+        option for _, command in below(typer.main.get_command(app)) for option in command.params
+    ]
+    helps = {str(option.help) for option in options if getattr(option, "help", None)}
+
+    assert len(helps) > 50
+    assert {text for text in helps if Text.from_markup(text).plain != text} == set()
 
 
 @pytest.mark.parametrize("command", [*commands(), ("image",), ()], ids=" ".join)

@@ -120,7 +120,7 @@ Force: TypeAlias = Annotated[
 ]
 History: TypeAlias = Annotated[
     str | None,
-    _option("Commits that the agent can see [shallow].", _CHANGE, metavar="shallow|full"),
+    _option("Commits that the agent can see (shallow).", _CHANGE, metavar="shallow|full"),
 ]
 AllowPath: TypeAlias = Annotated[
     list[str] | None,
@@ -168,7 +168,7 @@ SetupFile: TypeAlias = Annotated[
 SetupRegistry: TypeAlias = Annotated[
     str | None,
     _option(
-        "What it may reach, as you have it configured [all].", _SETUP, metavar="python,node,debian"
+        "What it may reach, as you have it configured (all).", _SETUP, metavar="python,node,debian"
     ),
 ]
 SetupHost: TypeAlias = Annotated[
