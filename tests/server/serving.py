@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.program import Program
+from tests.program import COMMAND, Program
 
 SECONDS = 60
 
@@ -165,7 +165,7 @@ def serving(
     errors = program.home / "served.txt"
     with errors.open("w") as said:
         process = subprocess.Popen(
-            [*program.command, "serve", "--port", "0", *flags],
+            [*COMMAND, "serve", "--port", "0", *flags],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True,
             env=program.env, cwd=program.home,
         )  # fmt: skip

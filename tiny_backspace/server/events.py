@@ -17,7 +17,12 @@ _OURS = 15.0  # and at one of ours, which rings when there is news
 
 
 async def follow(
-    history: History, run_id: str, after: int, job: Job | None, is_live: Callable[[str], bool]
+    history: History,
+    run_id: str,
+    after: int,
+    job: Job | None,
+    is_live: Callable[[str], bool],
+    problem: Callable[[str], str | None],
 ) -> AsyncIterator[ServerSentEvent]:
     """The records after that number, each with its own as its id, until the closing one.
 
@@ -37,8 +42,8 @@ async def follow(
         if page:
             continue
         if over:
-            if job and job.problem:
-                yield ServerSentEvent(event="problem", data={"detail": job.problem})
+            if not after and (told := await asyncio.to_thread(problem, run_id)):
+                yield ServerSentEvent(event="problem", data={"detail": told})
             return
         with suppress(TimeoutError):
             async with asyncio.timeout(_OURS if news else _OTHERS):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
@@ -128,32 +127,33 @@ class Authenticated:
         scope.setdefault("state", {})["caller"] = found
 
 
-class Patience:
-    """Who takes nothing of an answer, or sends nothing of a request, for so many seconds is left."""
+class Bodies:
+    """JSON, as it is, and not too much of it: what a form on somebody else's page can send is none.
 
-    def __init__(self, app: ASGIApp, seconds: float) -> None:
+    What turns out to be longer than it was said to be, the application itself refuses.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
-        self._seconds = seconds
+        self._most = most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        more = True
+        if scope["type"] == "http" and (problem := self._problem(Headers(scope=scope))):
+            await problem.response()(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
 
-        async def hurried_receive() -> Message:
-            nonlocal more
-            if (
-                not more
-            ):  # the whole body is here: what comes is that the client goes, whenever it does
-                return await receive()
-            async with asyncio.timeout(self._seconds):
-                message = await receive()
-            more = message["type"] == "http.request" and message.get("more_body", False)
-            return message
-
-        async def hurried_send(message: Message) -> None:
-            async with asyncio.timeout(self._seconds):
-                await send(message)
-
-        await self._app(scope, hurried_receive, hurried_send)
+    def _problem(self, headers: Headers) -> Problem | None:
+        length = headers.get("content-length", "0")
+        if length.isdecimal() and int(length) > self._most:
+            return Problem(413, f"The body is larger than {self._most} bytes.")
+        if length == "0" and "transfer-encoding" not in headers:
+            return None
+        if headers.get("content-encoding", "identity").lower() != "identity":
+            return Problem(415, "The body is compressed, and must not be.")
+        if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return Problem(415, "The body must be JSON.", hint="Content-Type: application/json")
+        return None
 
 
 def _token(headers: Headers) -> str | None:

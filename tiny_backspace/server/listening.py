@@ -16,6 +16,7 @@ from typing_extensions import override
 
 from tiny_backspace.errors import UsageError
 from tiny_backspace.server.app import create_app
+from tiny_backspace.server.connections import HurriedConnection
 from tiny_backspace.server.queue import Queue
 from tiny_backspace.server.readiness import Readiness, engine
 from tiny_backspace.server.service import Service
@@ -41,7 +42,7 @@ def serve(
         served = Service(settings, environment, state)
         app = create_app(served, Readiness(engine(settings.docker_host)))
         config = uvicorn.Config(
-            app, http="h11", ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
+            app, http=HurriedConnection, ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, timeout_graceful_shutdown=_GOODBYE,
         )  # fmt: skip
         server = _Server(config, served.queue, limits.drain)

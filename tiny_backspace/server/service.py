@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 from tiny_backspace.errors import UsageError
 from tiny_backspace.server import answers
@@ -95,12 +96,13 @@ class Service:
         wanted = await asyncio.to_thread(self.requests.find, run_id)
         if not caller.everything and (wanted is None or wanted.owner != caller.name):
             raise _missing()
-        row = await asyncio.to_thread(partial(self.history.run, run_id, is_live=self.is_live))
         job = self.queue.job(run_id)
+        ask = partial(self.history.run, run_id, is_live=self.is_live)
+        row = await asyncio.to_thread(ask)
+        if row is None and job is not None and job.over:  # it has begun and ended meanwhile
+            row = await asyncio.to_thread(ask)
         if row is not None:
-            found = answers.of_row(row)
-            # between its first record and its lock, and between its last record and its end, it is ours to know
-            return found.model_copy(update={"status": "running"}) if _goes_on(found, job) else found
+            return answers.of_row(row)
         if job is not None and not job.over:
             return answers.of_job(job)
         if wanted is not None:
@@ -108,10 +110,22 @@ class Service:
         raise _missing()
 
     async def runs(
-        self, caller: Caller, *, limit: int, status: Status | None, repo: str | None
+        self,
+        caller: Caller,
+        *,
+        limit: int,
+        status: Status | Literal["queued"] | None,
+        repo: str | None,
     ) -> list[Run]:
         """The newest first, those that wait before all others."""
         owner = None if caller.everything else caller.name
+        waiting = [
+            answers.of_job(job)
+            for job in reversed(self.queue.jobs())
+            if owner in (None, job.owner) and (repo or "").lower() in job.repo.lower()
+        ]
+        if status == "queued":
+            return waiting[:limit]
         ask = partial(
             self.history.runs,
             is_live=self.is_live,
@@ -121,22 +135,16 @@ class Service:
             owner=owner,
         )
         rows = await asyncio.to_thread(ask)
-        waiting = [
-            answers.of_job(job)
-            for job in reversed(self.queue.jobs())
-            if owner in (None, job.owner) and status is None and (repo or "") in job.repo
-        ]
-        return [*waiting, *map(answers.of_row, rows)][:limit]
+        return [*(waiting if status is None else ()), *map(answers.of_row, rows)][:limit]
+
+    def check_streams(self) -> None:
+        """Raises Problem: nobody more can follow a run."""
+        if self.streams >= self.settings.server.streams:
+            raise Problem(503, "As many runs are followed as may be.", wait=_AGAIN)
 
     @asynccontextmanager
     async def followed(self, run_id: str) -> AsyncIterator[Job | None]:
-        """While somebody follows it; with the last one a run may go too, if that was asked for.
-
-        Raises:
-            Problem: too many do.
-        """
-        if self.streams >= self.settings.server.streams:
-            raise Problem(503, "As many runs are followed as may be.", wait=_AGAIN)
+        """While somebody follows it; with the last one a run may go too, if that was asked for."""
         job = self.queue.job(run_id)
         self.streams += 1
         if job is not None:
@@ -150,6 +158,11 @@ class Service:
                 if job.cancel_alone and not job.followers and not job.over:
                     self.queue.cancel(job)
                 self.queue.forget(job)
+
+    def problem(self, run_id: str) -> str | None:
+        """Why it never came to a record, if it did not."""
+        wanted = self.requests.find(run_id)
+        return wanted.problem if wanted else None
 
     async def cancel(self, run_id: str, caller: Caller) -> None:
         """Raises Problem: there is none, it is over, or it is none of this service's."""
@@ -174,10 +187,6 @@ class Service:
         if job.problem is not None:
             with suppress(HistoryError):  # whoever follows it hears it all the same
                 await asyncio.to_thread(self.requests.failed, job.run_id, job.problem)
-
-
-def _goes_on(found: Run, job: Job | None) -> bool:
-    return found.status == "crashed" and job is not None and not job.over
 
 
 def _missing() -> Problem:

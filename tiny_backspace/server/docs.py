@@ -5,16 +5,16 @@ from __future__ import annotations
 from html import escape
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, Request
 from fastapi.responses import HTMLResponse
 
+router = APIRouter()
 
-def add(app: FastAPI) -> None:
-    """The route."""
 
-    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
-    async def docs() -> str:
-        return html(app.openapi())
+@router.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+async def docs(request: Request) -> str:
+    """The page."""
+    return html(request.app.openapi())
 
 
 def html(schema: dict[str, Any]) -> str:
