@@ -22,7 +22,8 @@ class ServerSettings(BaseModel):
 
     `tokens` are names with the SHA-256 of their tokens in hex; `admins` the names that see everybody's runs.
     `repos` are patterns such as `owner/*`, or `host/owner/*` for another host than the GitHub of the settings;
-    without any, every repository of that GitHub. `rate` is requests per minute and token.
+    without any, every repository of that GitHub. `rate` is requests per minute and token, `patience` how long a
+    client may stand still, `drain` how long runs may go on when the service is told to end.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,6 +41,7 @@ class ServerSettings(BaseModel):
     streams: int = Field(256, ge=1, le=10_000)
     body_limit: Size = Field(1 << 20, le=16 << 20)
     drain: Seconds = Field(30, le=3600)
+    patience: Seconds = Field(15, ge=0.1, le=600)
 
     @field_validator("tokens")
     @classmethod

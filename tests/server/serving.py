@@ -7,9 +7,10 @@ import json
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -92,7 +93,6 @@ class Served:
     process: subprocess.Popen[str]
     program: Program
     token: str | None = None
-    said: list[str] = field(default_factory=list)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -122,7 +122,9 @@ class Served:
     ) -> Stream:
         connection, response = self._begun(method, path, body, headers)
         if response.status != 200:
-            raise AssertionError(f"{response.status}: {response.read()!r}")
+            said = response.read()
+            connection.close()
+            raise AssertionError(f"{response.status}: {said!r}")
         return Stream(connection, response)
 
     def code(
@@ -162,7 +164,7 @@ def serving(
     file = program.home / "config" / "tiny-backspace" / "config.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"[server]\n{settings}\n")
-    errors = program.home / "served.txt"
+    errors = program.home / "served.txt"  # what it says on standard error
     with errors.open("w") as said:
         process = subprocess.Popen(
             [*COMMAND, "serve", "--port", "0", *flags],
@@ -178,8 +180,6 @@ def serving(
 
 
 def _url(process: subprocess.Popen[str], errors: Path) -> str:
-    import time
-
     until = time.monotonic() + SECONDS
     while time.monotonic() < until and process.poll() is None:
         text = errors.read_text()

@@ -22,6 +22,7 @@ from tiny_backspace.health.told import told
 from tiny_backspace.server import docs, metrics, routes
 from tiny_backspace.server.auth import Rate
 from tiny_backspace.server.guards import (
+    HEADERS,
     Authenticated,
     Bodies,
     KnownHosts,
@@ -54,7 +55,6 @@ def create_app(
         middleware=guards,
         docs_url=None,
         redoc_url=None,
-        max_body_size=settings.body_limit,
     )
     app.state.service = served
     app.state.readiness = readiness
@@ -145,4 +145,6 @@ def _add_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     async def crashed(_: Request, __: Exception) -> Response:
-        return Problem(500, "That is a bug of the service; its log has it.").response()
+        said = Problem(500, "That is a bug of the service; its log has it.").response()
+        said.headers.update(HEADERS)  # this one is beyond the guards
+        return said

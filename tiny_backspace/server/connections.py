@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+from typing import ClassVar
 
 import h11
 from typing_extensions import override
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
-_PATIENCE = 15.0  # seconds between two looks: one who stands still at both is left
 _MOST = 2000  # connections at once
 
 
 class HurriedConnection(H11Protocol):
-    """Left is a client that has not sent its request, or taken what was sent, between two looks."""
+    """Left is a client that has not sent its request, or taken what was sent, between two looks.
 
+    `patience` are the seconds between them.
+    """
+
+    patience: ClassVar[float] = 15.0
     _timer: asyncio.TimerHandle | None = None
     _seen: tuple[RequestResponseCycle | None, bool] | None = None
     _stuck: asyncio.TimerHandle | None = None
 
     @override
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] - as uvicorn has it
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         super().connection_made(transport)
         if len(self.connections) > _MOST:
             transport.abort()
         else:
-            self._timer = self.loop.call_later(_PATIENCE, self._look)
+            self._timer = self.loop.call_later(self.patience, self._look)
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
@@ -37,7 +41,7 @@ class HurriedConnection(H11Protocol):
     @override
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stuck = self.loop.call_later(_PATIENCE, self.transport.abort)
+        self._stuck = self.loop.call_later(self.patience, self.transport.abort)
 
     @override
     def resume_writing(self) -> None:
@@ -54,4 +58,4 @@ class HurriedConnection(H11Protocol):
             self.transport.abort()
         else:
             self._seen = (self.cycle, closing) if waiting else None
-            self._timer = self.loop.call_later(_PATIENCE, self._look)
+            self._timer = self.loop.call_later(self.patience, self._look)

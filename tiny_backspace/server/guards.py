@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from http.cookies import CookieError, SimpleCookie
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tiny_backspace.server.auth import COOKIE, Rate, caller
@@ -61,7 +63,7 @@ class KnownHosts:
         if scope["type"] == "http":
             told = Headers(scope=scope).getlist("host")
             name = _host(told[0]) if len(told) == 1 else None
-            if name is None or name not in self._hosts | {str((scope.get("server") or ("",))[0])}:
+            if name is None or not (name in self._hosts or _is_address(name, scope)):
                 problem = Problem(
                     403, "This host is not served here.", hint="Its name belongs in [server] hosts."
                 )
@@ -128,25 +130,33 @@ class Authenticated:
 
 
 class Bodies:
-    """JSON, as it is, and not too much of it: what a form on somebody else's page can send is none.
-
-    What turns out to be longer than it was said to be, the application itself refuses.
-    """
+    """JSON, as it is, and not too much of it: what a form on somebody else's page can send is none."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self._app = app
         self._most = most
+        self._too_large = f"The body is larger than {most} bytes."
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (problem := self._problem(Headers(scope=scope))):
             await problem.response()(scope, receive, send)
             return
-        await self._app(scope, receive, send)
+        had = 0
+
+        async def counted() -> Message:
+            nonlocal had
+            message = await receive()
+            had += len(message.get("body", b""))
+            if had > self._most:  # its length was not said
+                raise HTTPException(413, self._too_large)
+            return message
+
+        await self._app(scope, counted, send)
 
     def _problem(self, headers: Headers) -> Problem | None:
         length = headers.get("content-length", "0")
         if length.isdecimal() and int(length) > self._most:
-            return Problem(413, f"The body is larger than {self._most} bytes.")
+            return Problem(413, self._too_large)
         if length == "0" and "transfer-encoding" not in headers:
             return None
         if headers.get("content-encoding", "identity").lower() != "identity":
@@ -173,6 +183,14 @@ def _host(told: str) -> str | None:
         return urlsplit(f"//{told}").hostname
     except ValueError:
         return None
+
+
+def _is_address(name: str, scope: Scope) -> bool:
+    """Whether it is the address that the connection came to."""
+    try:
+        return ip_address(name) == ip_address((scope.get("server") or ("",))[0])
+    except ValueError:
+        return False
 
 
 def _is_ours(origin: str, host: str) -> bool:

@@ -41,8 +41,12 @@ def serve(
     with _listening(limits.host, limits.port) as listener:
         served = Service(settings, environment, state)
         app = create_app(served, Readiness(engine(settings.docker_host)))
+
+        class Connection(HurriedConnection):
+            patience = limits.patience
+
         config = uvicorn.Config(
-            app, http=HurriedConnection, ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
+            app, http=Connection, ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, timeout_graceful_shutdown=_GOODBYE,
         )  # fmt: skip
         server = _Server(config, served.queue, limits.drain)

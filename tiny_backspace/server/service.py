@@ -26,6 +26,7 @@ from tiny_backspace.telemetry.database import HistoryError
 from tiny_backspace.telemetry.requests import Requests, Wanted
 from tiny_backspace.telemetry.store import History, Status
 
+_BUSY = 30  # seconds until a run may have ended
 _AGAIN = 5  # seconds until one may ask again where there is no better guess
 
 
@@ -87,9 +88,7 @@ class Service:
             self.counted["refused_draining"] += 1
             return Problem(503, "The service is about to end.", wait=_AGAIN)
         self.counted["refused_full"] += 1
-        return Problem(
-            429, f"{self.queue.waiting} runs wait already, which is as many as may.", wait=30
-        )
+        return Problem(429, f"As many runs wait as may: {self.queue.waiting}.", wait=_BUSY)
 
     async def find(self, run_id: str, caller: Caller) -> Run:
         """Raises Problem: there is none that this caller may see; which of both is not said."""
