@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import http.client
 import json
-import signal
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import Generator, Iterator, Mapping
@@ -63,8 +63,11 @@ class Stream:
     def run_id(self) -> str:
         return (self.response.headers["Location"] or "").rpartition("/")[2]
 
-    def leave(self) -> None:
-        """As a client that goes away."""
+    def leave(self, *, reset: bool = False) -> None:
+        """As a client that goes away, or whose connection is thrown away."""
+        if reset and self.connection.sock:
+            linger = struct.pack("ii", 1, 0)
+            self.connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         self.response.close()
         self.connection.close()
 
@@ -87,11 +90,12 @@ class Stream:
 
 @dataclass
 class Served:
-    """`token` goes along with each request, unless another one is given."""
+    """`token` goes along with each request, unless another one is given; `errors` is what it says."""
 
     url: str
     process: subprocess.Popen[str]
     program: Program
+    errors: Path
     token: str | None = None
 
     @property
@@ -107,7 +111,7 @@ class Served:
         headers: Mapping[str, str | None] | None = None,
     ) -> Answer:
         """`body` is sent as JSON, or as it is if it is bytes. A header that is None is left out."""
-        connection, response = self._begun(method, path, body, headers)
+        connection, response = self.begun(method, path, body, headers)
         with response:
             answer = Answer(response.status, dict(response.headers.items()), response.read())
         connection.close()
@@ -120,7 +124,7 @@ class Served:
         body: object = None,
         headers: Mapping[str, str | None] | None = None,
     ) -> Stream:
-        connection, response = self._begun(method, path, body, headers)
+        connection, response = self.begun(method, path, body, headers)
         if response.status != 200:
             said = response.read()
             connection.close()
@@ -132,15 +136,17 @@ class Served:
     ) -> Stream:
         return self.stream("POST", "/code", {"repoUrl": repo, "prompt": prompt, **more}, headers)
 
+    @property
+    def memory(self) -> int:
+        """The most that its process has ever had, in bytes."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(n.split()[1]) << 10 for n in status.splitlines() if n.startswith("VmHWM"))
+
     def open(self) -> socket.socket:
+        """A connection that says nothing yet."""
         return socket.create_connection(self.address, timeout=SECONDS)
 
-    def stop(self, number: int = signal.SIGTERM) -> int:
-        """Tell it to end, and wait until it has."""
-        self.process.send_signal(number)
-        return self.process.wait(SECONDS)
-
-    def _begun(
+    def begun(
         self, method: str, path: str, body: object, headers: Mapping[str, str | None] | None
     ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         given: dict[str, str | None] = {}
@@ -156,15 +162,21 @@ class Served:
         return connection, connection.getresponse()
 
 
-@contextmanager
-def serving(
-    program: Program, *flags: str, settings: str = "", token: str | None = None
-) -> Generator[Served]:
-    """`tiny-backspace serve` on a free port; `settings` is what stands below [server]."""
+def configure(program: Program, settings: str) -> None:
+    """`settings` is what stands below [server]."""
     file = program.home / "config" / "tiny-backspace" / "config.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"[server]\n{settings}\n")
-    errors = program.home / "served.txt"  # what it says on standard error
+
+
+@contextmanager
+def serving(
+    program: Program, *flags: str, settings: str | None = None, token: str | None = None
+) -> Generator[Served]:
+    """`tiny-backspace serve` on a free port; without `settings` with those that are there."""
+    if settings is not None:
+        configure(program, settings)
+    errors = program.home.parent / "served.txt"
     with errors.open("w") as said:
         process = subprocess.Popen(
             [*COMMAND, "serve", "--port", "0", *flags],
@@ -172,7 +184,7 @@ def serving(
             env=program.env, cwd=program.home,
         )  # fmt: skip
     try:
-        yield Served(_url(process, errors), process, program, token)
+        yield Served(_url(process, errors), process, program, errors, token)
     finally:
         if process.poll() is None:
             process.terminate()

@@ -139,18 +139,20 @@ def test_a_run_is_ended_by_its_owner_and_keeps_its_work(place: Place, served: Se
 
 
 def test_so_many_run_so_many_wait_and_the_rest_is_told_to_come_again(place: Place) -> None:
-    with serving(place.program, settings="workers = 1\nqueue = 1") as served:
-        with served.code(REPO, PROMPT, **LONG) as first, served.code(REPO, PROMPT) as second:
-            next(iter(first))
-            refused = served.ask("POST", "/code", {"repoUrl": REPO, "prompt": "x"})
-            assert refused.status == 429
-            assert int(refused.headers["retry-after"]) > 0
-            assert status(served, second.run_id) == "queued"
-            assert (
-                served.ask("GET", "/runs?status=queued").json["runs"][0]["run_id"] == second.run_id
-            )
-            served.ask("POST", f"/runs/{first.run_id}/cancel")
-            assert list(second)[-1].record["type"] == "success"
+    with (
+        serving(place.program, settings="workers = 1\nqueue = 1") as served,
+        served.code(REPO, PROMPT, **LONG) as first,
+        served.code(REPO, PROMPT) as second,
+    ):
+        next(iter(first))
+        refused = served.ask("POST", "/code", {"repoUrl": REPO, "prompt": "x"})
+        assert refused.status == 429
+        assert int(refused.headers["retry-after"]) > 0
+        assert status(served, second.run_id) == "queued"
+        (queued,) = served.ask("GET", "/runs?status=queued").json["runs"]
+        assert queued["run_id"] == second.run_id
+        served.ask("POST", f"/runs/{first.run_id}/cancel")
+        assert list(second)[-1].record["type"] == "success"
 
 
 def test_a_run_that_waits_is_ended_before_it_begins(place: Place) -> None:
@@ -213,6 +215,20 @@ def test_what_does_not_end_in_time_is_ended_and_nothing_is_left(
             assert next(iter(waiting)).type == "problem"
         assert served.process.wait(SECONDS) == 0
     assert containers(place.program) == []
+
+
+def test_a_service_that_is_killed_leaves_its_runs_to_end_by_themselves(place: Place) -> None:
+    with serving(place.program) as served, served.code(REPO, PROMPT) as stream:
+        run_id = stream.run_id
+        next(iter(stream))
+        served.process.kill()
+        served.process.wait()
+    with serving(place.program) as served:
+        with served.stream("GET", f"/runs/{run_id}/events") as stream:
+            told = [event.data for event in stream]
+        assert status(served, run_id) == "succeeded"
+    assert told == shown(place, run_id)
+    assert len(place.repo.pulls) == 1
 
 
 def test_a_run_that_cannot_begin_says_why(place: Place, served: Served) -> None:
