@@ -39,7 +39,7 @@ class ServerSettings(BaseModel):
     workers: int = Field(2, ge=1, le=64)
     queue: int = Field(16, ge=0, le=10_000)
     streams: int = Field(256, ge=1, le=10_000)
-    body_limit: Size = Field(1 << 20, le=16 << 20)
+    body_limit: Size = Field(512 << 10, le=16 << 20)
     drain: Seconds = Field(30, le=3600)
     patience: Seconds = Field(15, ge=0.1, le=600)
 

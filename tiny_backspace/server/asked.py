@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, FailFast, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from tiny_backspace.errors import UsageError
@@ -23,11 +23,21 @@ Name = Annotated[
     str, Field(min_length=1, max_length=100, pattern=r"^[^-\s,\x00-\x1f][^,\x00-\x1f]*$")
 ]
 
+_NameList = Annotated[tuple[Name, ...], FailFast()]
+
 
 class _Asked(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, hide_input_in_errors=True
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_flood(cls, given: object) -> object:
+        """One fault, and not one for each of a hundred thousand fields."""
+        if isinstance(given, Mapping) and len(given) > len(cls.model_fields):
+            raise ValueError("There are more fields than there can be.")
+        return given
 
 
 class Options(_Asked):
@@ -40,11 +50,11 @@ class Options(_Asked):
     dry_run: bool | None = None
     branch: str | None = Field(None, min_length=1, max_length=200)
     title: str | None = Field(None, min_length=1, max_length=240)
-    label: tuple[Name, ...] = Field((), max_length=20)
+    label: _NameList = Field((), max_length=20)
     draft: bool | None = None
     verify: str | None = Field(None, min_length=1, max_length=4000, pattern=r"^[^\x00]*$")
     verify_attempts: int | None = Field(None, ge=1, le=10)
-    agents: tuple[Name, ...] = Field((), max_length=10)
+    agents: _NameList = Field((), max_length=10)
     max_cost: float | None = Field(None, gt=0, allow_inf_nan=False)
     max_turns: int | None = Field(None, ge=1)
     max_tool_calls: int | None = Field(None, ge=1)

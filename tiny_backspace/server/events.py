@@ -12,6 +12,7 @@ from tiny_backspace.server.queue import Job
 from tiny_backspace.telemetry.store import History
 
 CLOSING = frozenset(("success", "error"))
+_AT_ONCE = 16  # records that are held for each client, however slow it is
 _OTHERS = 0.5  # seconds between two looks at a run of another process
 _OURS = 15.0  # and at one of ours, which rings when there is news
 
@@ -33,7 +34,7 @@ async def follow(
         # in this order: what happens after the look rings, or is there at the next
         news = job.news if job else None
         over = job.over if job else not await asyncio.to_thread(is_live, run_id)
-        page = await asyncio.to_thread(history.page, run_id, after)
+        page = await asyncio.to_thread(history.page, run_id, after, _AT_ONCE)
         for line in page:
             yield ServerSentEvent(raw_data=line.text, id=str(line.seq))
             after = line.seq

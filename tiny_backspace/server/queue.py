@@ -125,8 +125,8 @@ class Queue:
         return self._jobs.get(run_id)
 
     def jobs(self) -> Sequence[Job]:
-        """Those that wait, the first in line first."""
-        return tuple(self._waiting)
+        """Those that go on or wait, in the order in which they came."""
+        return tuple(job for job in self._jobs.values() if not job.over)
 
     def check(self) -> None:
         """Raises QueueFull or Draining: nothing can be taken on now."""

@@ -116,25 +116,32 @@ class Service:
         status: Status | Literal["queued"] | None,
         repo: str | None,
     ) -> list[Run]:
-        """The newest first, those that wait before all others."""
+        """The newest first, those that have no record yet before all others."""
         owner = None if caller.everything else caller.name
-        waiting = [
-            answers.of_job(job)
+        jobs = [
+            job
             for job in reversed(self.queue.jobs())
             if owner in (None, job.owner) and (repo or "").lower() in job.repo.lower()
         ]
-        if status == "queued":
-            return waiting[:limit]
-        ask = partial(
-            self.history.runs,
-            is_live=self.is_live,
-            limit=limit,
-            status=status,
-            repo=repo,
-            owner=owner,
-        )
-        rows = await asyncio.to_thread(ask)
-        return [*(waiting if status is None else ()), *map(answers.of_row, rows)][:limit]
+
+        def looked_up() -> list[Run]:
+            silent = [answers.of_job(job) for job in jobs if not self._is_kept(job)]
+            rows = (
+                []
+                if status == "queued"
+                else self.history.runs(
+                    is_live=self.is_live, limit=limit, status=status, repo=repo, owner=owner
+                )
+            )
+            known = {row.run_id for row in rows}  # one may have begun to speak meanwhile
+            fresh = [r for r in silent if status in (None, r.status) and r.run_id not in known]
+            return [*fresh, *map(answers.of_row, rows)][:limit]
+
+        return await asyncio.to_thread(looked_up)
+
+    def _is_kept(self, job: Job) -> bool:
+        """Whether the history has it."""
+        return job.begun and self.history.run(job.run_id, is_live=self.is_live) is not None
 
     def check_streams(self) -> None:
         """Raises Problem: nobody more can follow a run."""
