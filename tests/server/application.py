@@ -39,7 +39,7 @@ class Application:
 
     def __post_init__(self) -> None:
         settings = Settings(server=ServerSettings.model_validate(self.given))
-        self.service = Service(settings, {}, self.state)
+        self.service = Service(settings, {}, self.state, print)
         self.app = create_app(self.service, Readiness(self._probe), self.clock)
 
     def ask(self, method: str, path: str, *, url: str = URL, **request: Any) -> Response:

@@ -195,6 +195,9 @@ def test_told_to_end_it_takes_nothing_on_and_lets_runs_come_to_their_end(place: 
 
         assert told[-1].record["type"] == "success"
         assert served.process.wait(SECONDS) == 0
+    said = served.errors.read_text()
+    assert "1 run may go on for 30 s" in said
+    assert said.endswith("Ended: all runs are over.\n")
     assert [event.data for event in told] == shown(place, stream.run_id)
 
 
@@ -234,11 +237,14 @@ def test_a_service_that_is_killed_leaves_its_runs_to_end_by_themselves(place: Pl
 def test_a_run_that_cannot_begin_says_why(place: Place, served: Served) -> None:
     """Its settings were spoiled after the service had read them."""
     config = place.program.home / "config" / "tiny-backspace" / "config.toml"
+    config.parent.mkdir(parents=True, exist_ok=True)
     config.write_text("max_turns = 'many'\n")
     with served.code(REPO, PROMPT) as stream:
         (only,) = list(stream)
     assert only.type == "problem"
-    assert "max_turns" in only.record["detail"]
+    assert str(config) not in only.data  # which is for whoever started the service
+    assert f"Run {stream.run_id} could not begin: " in served.errors.read_text()
+    assert f"max_turns in {config}" in served.errors.read_text()
     found = served.ask("GET", f"/runs/{stream.run_id}").json
     assert (found["status"], found["problem"]) == ("failed", only.record["detail"])
 

@@ -59,8 +59,12 @@ def serve(
     settings = _with(load({}, environment, config_file(environment)), host=host, port=port)
     listening = _server()
     state = private_dir(state_dir(environment))
-    listening.serve(settings, environment, state, lambda url: _tell_start(url, settings))
-    typer.echo("Ended: all runs are over.", err=True)
+    listening.serve(settings, environment, state, lambda url: _tell_start(url, settings), _say)
+    _say("Ended: all runs are over.")
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
 
 
 def _server() -> Any:  # noqa: ANN401 - a module that may not be there
@@ -89,7 +93,7 @@ def _tell_start(url: str, settings: Settings) -> None:
         else "No token: every program on this machine may use it"
     )
     typer.echo(f"Serving at {url} (its description: {url}/docs). Ctrl-C ends it.", err=True)
-    typer.echo(f"{who}. Runs: {limits.workers} at once, {limits.queue} more may wait.", err=True)
+    _say(f"{who}. Runs: {limits.workers} at once, {limits.queue} more may wait.")
 
 
 def _tell_token(name: str) -> None:

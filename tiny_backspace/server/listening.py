@@ -21,6 +21,7 @@ from tiny_backspace.server.queue import Queue
 from tiny_backspace.server.readiness import Readiness, engine
 from tiny_backspace.server.service import Service
 from tiny_backspace.settings import Settings
+from tiny_backspace.views.figures import counted
 
 _GOODBYE = 5  # seconds for answers that are under way when all runs have ended
 _BACKLOG = 128
@@ -28,9 +29,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(
-    settings: Settings, environment: Mapping[str, str], state: Path, ready: Callable[[str], None]
+    settings: Settings,
+    environment: Mapping[str, str],
+    state: Path,
+    ready: Callable[[str], None],
+    say: Callable[[str], None],
 ) -> None:
     """Listen until SIGTERM or SIGINT, then drain. `ready` is called with the address once it listens.
+
+    `say` is for whoever started it: what goes wrong, and how it ends.
 
     Raises:
         UsageError: it may not, or cannot, listen there.
@@ -39,7 +46,7 @@ def serve(
     check(limits.host, tokens=bool(limits.tokens))
     _many_connections()
     with _listening(limits.host, limits.port) as listener:
-        served = Service(settings, environment, state)
+        served = Service(settings, environment, state, say)
         app = create_app(served, Readiness(engine(settings.docker_host)))
 
         class Connection(HurriedConnection):
@@ -49,7 +56,7 @@ def serve(
             app, http=Connection, ws="none", lifespan="off", loop="asyncio", log_config=None, access_log=False,
             server_header=False, proxy_headers=False, timeout_graceful_shutdown=_GOODBYE,
         )  # fmt: skip
-        server = _Server(config, served.queue, limits.drain)
+        server = _Server(config, served.queue, limits.drain, say)
         host, port = listener.getsockname()[:2]
         ready(f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}")
         with _heard():
@@ -77,8 +84,11 @@ def is_loopback(host: str) -> bool:
 class _Server(uvicorn.Server):
     """Runs are ended before connections are: whoever follows one hears of its end."""
 
-    def __init__(self, config: uvicorn.Config, queue: Queue, seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, queue: Queue, seconds: float, say: Callable[[str], None]
+    ) -> None:
         super().__init__(config)
+        self._say = say
         self._queue = queue
         self._seconds = seconds
         self._told = 0
@@ -90,6 +100,11 @@ class _Server(uvicorn.Server):
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._queue.running:
+            going = counted(self._queue.running, "run")
+            self._say(
+                f"{going} may go on for {self._seconds:g} s; a second signal, or Ctrl-C, ends them now."
+            )
         await self._queue.drain(self._seconds, hurry=lambda: self._told > 1)
         await super().shutdown(sockets)
 

@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 from tiny_backspace.child import Child
 
+_SILENT = "It could not begin; what the service says on its standard error tells why."
+
 
 class QueueFull(Exception):
     """As many runs wait as may."""
@@ -23,16 +25,18 @@ class Draining(Exception):
 
 
 class Ending(NamedTuple):
-    """The exit code, if there was a process; and what it complained of, if it never spoke."""
+    """The exit code, if there was a process; why it never spoke, if it did not, for everybody to hear; and what it
+    complained of, which is the server's own matter.
+    """
 
     code: int | None
-    problem: str | None
+    problem: str | None = None
+    complaint: str = ""
 
 
 @dataclass(eq=False)
 class Job:
-    """A run of ours. `over` once its process has ended, by then with its exit `code`; `problem` says why there
-    is no run, if there is none.
+    """A run of ours. `over` once its process has ended, by then with what its `Ending` says.
 
     `followers` are the clients that follow it now. Everything but `_child` belongs to the event loop.
     """
@@ -48,6 +52,7 @@ class Job:
     over: bool = False
     code: int | None = None
     problem: str | None = None
+    complaint: str = ""
     followers: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _child: Child | None = None
@@ -79,15 +84,16 @@ class Job:
             try:
                 self._child = Child(self.words, self.prompt, environment)
             except OSError as error:
-                return Ending(None, f"It cannot be started: {error.strerror}.")
+                return Ending(None, _SILENT, str(error))
         spoke = False
         with self._child as child:
             for _ in child.lines():
                 spoke = True
                 heard()
             code = child.wait()
-            silent = None if spoke else child.complaint() or "It ended before it began."
-        return Ending(code, silent)
+            if spoke:
+                return Ending(code)
+            return Ending(code, _SILENT, child.complaint())
 
 
 class Queue:
@@ -184,7 +190,7 @@ class Queue:
 
         try:
             work = partial(job.execute, self._environment, heard)
-            job.code, job.problem = await _in_thread(work, job.run_id)
+            job.code, job.problem, job.complaint = await _in_thread(work, job.run_id)
             await self._ended(job)
         finally:
             job.over = True

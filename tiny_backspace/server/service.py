@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from tiny_backspace.errors import UsageError
+from tiny_backspace.redact import clean_line
 from tiny_backspace.server import answers
 from tiny_backspace.server.answers import Run
 from tiny_backspace.server.asked import Code, words
@@ -31,9 +32,17 @@ _AGAIN = 5  # seconds until one may ask again where there is no better guess
 
 
 class Service:
-    """`state` is the folder of the history, `environment` all that the runs have of theirs."""
+    """`state` is the folder of the history, `environment` all that the runs have of theirs; `say` is for whoever
+    started the service.
+    """
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str], state: Path) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        environment: Mapping[str, str],
+        state: Path,
+        say: Callable[[str], None],
+    ) -> None:
         self.settings = settings
         self.state = state
         self.history = History(state / "history.db")
@@ -43,6 +52,7 @@ class Service:
         self.counted: Counter[str] = Counter()
         self.streams = 0
         self.begun = time.time()
+        self._say = say
         self._taking = asyncio.Lock()
 
     def is_live(self, run_id: str) -> bool:
@@ -190,6 +200,8 @@ class Service:
     async def _ended(self, job: Job) -> None:
         how = "nothing" if job.code is None else "failure" if job.code else "success"
         self.counted[f"ended_{how}"] += 1
+        if job.complaint:
+            self._say(f"Run {job.run_id} could not begin: {clean_line(job.complaint)}")
         if job.problem is not None:
             with suppress(HistoryError):  # whoever follows it hears it all the same
                 await asyncio.to_thread(self.requests.failed, job.run_id, job.problem)
