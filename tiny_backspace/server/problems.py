@@ -48,7 +48,7 @@ class Problem(Exception):
         headers = {"Retry-After": str(self.wait)} if self.wait is not None else {}
         if self.status == HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = 'Bearer realm="tiny-backspace"'
-        return Response(json.dumps(told), self.status, headers, PROBLEM_JSON)
+        return Response(f"{json.dumps(told)}\n", self.status, headers, PROBLEM_JSON)
 
 
 def problem_of(error: RequestValidationError) -> Problem:
