@@ -7,6 +7,7 @@ import signal
 import socket
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from types import FrameType
@@ -25,6 +26,7 @@ from tiny_backspace.views.figures import counted
 
 _GOODBYE = 5  # seconds for answers that are under way when all runs have ended
 _BACKLOG = 128
+_KEPT = timedelta(days=30)  # for which a request that came to nothing can be repeated with its key
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -47,6 +49,7 @@ def serve(
     _many_connections()
     with _listening(limits.host, limits.port) as listener:
         served = Service(settings, environment, state, say)
+        served.requests.tidy(datetime.now(UTC) - _KEPT)
         app = create_app(served, Readiness(engine(settings.docker_host)))
 
         class Connection(HurriedConnection):

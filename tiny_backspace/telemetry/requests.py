@@ -74,6 +74,14 @@ class Requests:
         with self._database() as db:
             db.execute("UPDATE requests SET problem = ? WHERE run_id = ?", (problem, run_id))
 
+    def tidy(self, before: datetime) -> None:
+        """Forget those of before that time that never came to a record; the others go with their runs."""
+        with self._database() as db:
+            db.execute(
+                "DELETE FROM requests WHERE at < ? AND run_id NOT IN (SELECT run_id FROM runs)",
+                (utc_text(before),),
+            )
+
     @contextmanager
     def _database(self) -> Generator[sqlite3.Connection]:
         with translated(self._path):
