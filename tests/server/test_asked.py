@@ -22,18 +22,18 @@ def asked(**given: Any) -> Code:
     return Code.model_validate({"repoUrl": "owner/name", "prompt": "fix it", **given})
 
 
+def said(**options: Any) -> list[str]:
+    return words(
+        ID, "https://github.com/owner/name.git", asked(options=options).options, Settings()
+    )
+
+
 def test_a_request_becomes_a_command_line_without_the_prompt() -> None:
-    said = words(
-        ID,
-        asked(
-            options={
-                "verify": "--help; make test", "maxCost": 0.5, "label": ["a b", "c"], "dryRun": True,
-                "agents": ["claude:x", "dummy"], "draft": False, "base": "main",
-            },
-        ),
-        Settings(),
+    told = said(
+        verify="--help; make test", maxCost=0.5, label=["a b", "c"], dryRun=True,
+        agents=["claude:x", "dummy"], draft=False, base="main",
     )  # fmt: skip
-    assert said == [
+    assert told == [
         "run", "https://github.com/owner/name.git", "-", "--run-id", ID, "--base=main", "--dry-run",
         "--label=a b", "--label=c", "--ready", "--verify=--help; make test",
         "--agents=claude:x,dummy", "--max-cost=0.5",
@@ -73,9 +73,9 @@ def test_a_value_that_could_be_something_else_is_refused(name: str, value: objec
     [("maxCost", 5.0), ("maxTurns", 60), ("timeout", 1800), ("maxTokens", 10_000_000)],
 )
 def test_a_limit_can_be_lower_than_the_servers_and_no_higher(name: str, most: float) -> None:
-    words(ID, asked(options={name: most}), Settings())
+    said(**{name: most})
     with pytest.raises(UsageError, match=name):
-        words(ID, asked(options={name: most + 1}), Settings())
+        said(**{name: most + 1})
 
 
 # A41 and more: what a repository must not be.

@@ -36,17 +36,17 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve runs over HTTP: start them, follow them, look back. (docs/service.md)
+    """Serve runs over HTTP: start them, follow them, look back (docs/service.md).
 
-    It listens to this machine only, and needs no token, until the settings have
-    one. SIGTERM and Ctrl-C drain it: no new runs, and those
-    that go on get their time; a second one cancels them.
+    It listens to this machine only, and needs no token until the settings have
+    one. SIGTERM and Ctrl-C drain it: no new runs, and those that go on get their
+    time; a second one cancels them.
 
     \b
     Examples:
       tiny-backspace serve
       tiny-backspace serve --new-token ci
-      curl -N localhost:8321/code --json
+      curl -N localhost:8321/code --json \\
         '{"repoUrl": "owner/name", "prompt": "fix the typo in README.md"}'
     """  # noqa: D301 - \b keeps the lines of an example apart
     from tiny_backspace.settings import config_file, load
@@ -92,7 +92,7 @@ def _tell_start(url: str, settings: Settings) -> None:
         if limits.tokens
         else "No token: every program on this machine may use it"
     )
-    typer.echo(f"Serving at {url} (its description: {url}/docs). Ctrl-C ends it.", err=True)
+    _say(f"Serving at {url} (its description: {url}/docs). Ctrl-C ends it.")
     _say(f"{who}. Runs: {limits.workers} at once, {limits.queue} more may wait.")
 
 
@@ -110,8 +110,6 @@ def _tell_token(name: str) -> None:
     except ValidationError as error:
         raise UsageError(error.errors()[0]["msg"].removeprefix("Value error, ")) from None
     typer.echo(token)
-    typer.echo(
-        f"This is the only time that it is shown. Put into {config_file(os.environ)}:\n\n"
-        f'[server.tokens]\n{name} = "{kept}"',
-        err=True,
-    )
+    path = config_file(os.environ)
+    _say(f"This is the only time that it is shown. Put into {path}:\n")
+    _say(f'[server.tokens]\n{name} = "{kept}"')

@@ -94,14 +94,14 @@ def repository(text: str, settings: Settings) -> str:
     return source.url
 
 
-def words(run_id: str, code: Code, settings: Settings) -> list[str]:
-    """The arguments of `tiny-backspace` for it; the prompt comes by standard input.
+def words(run_id: str, place: str, options: Options, settings: Settings) -> list[str]:
+    """The arguments of `tiny-backspace` for a run on the repository at that address; the prompt comes by standard input.
 
     Raises:
-        UsageError: the repository is not served, or an option is not acceptable.
+        UsageError: a limit is higher than the server's.
     """
-    said = ["run", repository(code.repo_url, settings), "-", "--run-id", run_id]
-    for name, value in _given(code.options, settings).items():
+    said = ["run", place, "-", "--run-id", run_id]
+    for name, value in _given(options, settings).items():
         flag = f"--{name.replace('_', '-')}"
         match value:
             case True:

@@ -26,6 +26,7 @@ from tiny_backspace.views.figures import counted
 
 _GOODBYE = 5  # seconds for answers that are under way when all runs have ended
 _BACKLOG = 128
+_PATIENCE = 2  # signals: the first drains, the second ends the runs
 _KEPT = timedelta(days=30)  # for which a request that came to nothing can be repeated with its key
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -99,7 +100,10 @@ class _Server(uvicorn.Server):
     @override
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         self._told += 1
-        super().handle_exit(sig, frame)
+        self.should_exit = True
+        self.force_exit = (
+            self._told > _PATIENCE
+        )  # then nobody hears of the end of the runs any more
 
     @override
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

@@ -17,7 +17,7 @@ from tiny_backspace.errors import UsageError
 from tiny_backspace.redact import clean_line
 from tiny_backspace.server import answers
 from tiny_backspace.server.answers import Run
-from tiny_backspace.server.asked import Code, words
+from tiny_backspace.server.asked import Code, repository, words
 from tiny_backspace.server.auth import Caller
 from tiny_backspace.server.problems import Problem
 from tiny_backspace.server.queue import Draining, Job, Queue, QueueFull
@@ -66,13 +66,13 @@ class Service:
         """
         run_id = secrets.token_hex(16)
         try:
-            said = await asyncio.to_thread(words, run_id, code, self.settings)
+            place = repository(code.repo_url, self.settings)
+            said = words(run_id, place, code.options, self.settings)
         except UsageError as error:
             raise Problem(422, str(error), hint=error.hint) from None
         wanted = Wanted(run_id, caller.name, datetime.now(UTC), key, code.digest())
-        async with (
-            self._taking
-        ):  # nobody with the same key meets one that is not taken on after all
+        # nobody with the same key meets one that is not taken on after all
+        async with self._taking:
             kept = await asyncio.to_thread(self.requests.keep, wanted)
             if kept is not wanted:
                 if kept.asked != wanted.asked:
@@ -82,9 +82,8 @@ class Service:
                         hint="Use a new one.",
                     )
                 return kept.run_id
-            job = Job(
-                run_id, caller.name, said[1], code.prompt, said, code.on_disconnect == "cancel", wanted.at
-            )  # fmt: skip
+            alone = code.on_disconnect == "cancel"
+            job = Job(run_id, caller.name, place, code.prompt, said, alone, wanted.at)
             try:
                 self.queue.submit(job)
             except (QueueFull, Draining) as refused:
