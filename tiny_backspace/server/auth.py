@@ -10,7 +10,6 @@ from dataclasses import dataclass
 
 from tiny_backspace.serving import ServerSettings
 
-COOKIE = "tiny-backspace-token"
 _LONGEST = 512
 _KNOWN = 10_000  # callers whose rate is remembered
 

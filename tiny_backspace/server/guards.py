@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -11,7 +10,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tiny_backspace.server.auth import COOKIE, Rate, caller
+from tiny_backspace.server.auth import Rate, caller
 from tiny_backspace.server.problems import Problem
 from tiny_backspace.serving import ServerSettings
 
@@ -167,15 +166,8 @@ class Bodies:
 
 
 def _token(headers: Headers) -> str | None:
-    """From the header, or, for pages, from a cookie."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
-        return token.strip() or None
-    try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-    except CookieError:
-        return None
-    return cookie.value if cookie else None
+    return token.strip() or None if scheme.lower() == "bearer" else None
 
 
 def _host(told: str) -> str | None:
