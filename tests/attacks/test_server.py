@@ -9,8 +9,7 @@ import json
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from datetime import UTC, datetime
@@ -23,7 +22,7 @@ from tests.attacks.oracles import holding
 from tests.attacks.scene import EDIT, EDITING, PROMPT, Scene, hostile, turns
 from tests.attacks.watching import processes
 from tests.program import Finished
-from tests.server.serving import SECONDS, Event, Served, Stream, configure, serving
+from tests.server.serving import SECONDS, Event, Served, Stream, configure, serving, until
 from tests.server.test_asked import NOT_SERVED
 from tests.servers.models import Say
 from tiny_backspace.errors import UsageError
@@ -65,13 +64,6 @@ def attacked(tmp_path: Path) -> Iterator[tuple[Scene, Served]]:
 
 def bearer(token: str | None) -> Mapping[str, str | None]:
     return {"Authorization": f"Bearer {token}" if token else None}
-
-
-def until(true: Callable[[], bool]) -> None:
-    end = time.monotonic() + SECONDS
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def heard(scene: Scene, stream: Stream) -> list[Event]:

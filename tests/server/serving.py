@@ -8,7 +8,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,6 +167,14 @@ def configure(program: Program, settings: str) -> None:
     file = program.home / "config" / "tiny-backspace" / "config.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"[server]\n{settings}\n")
+
+
+def until(true: Callable[[], bool]) -> None:
+    """Wait for it. What does not come is a failure."""
+    end = time.monotonic() + SECONDS
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 @contextmanager
