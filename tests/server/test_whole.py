@@ -209,8 +209,8 @@ def test_what_does_not_end_in_time_is_ended_and_nothing_is_left(
         assert served.process.wait(SECONDS) == 0
 
 
-def test_a_service_that_is_killed_leaves_its_runs_to_end_by_themselves(place: Place) -> None:
-    with serving(place.program) as served, served.code(REPO, PROMPT) as stream:
+def test_a_service_that_is_killed_takes_its_runs_along(place: Place) -> None:
+    with serving(place.program) as served, served.code(REPO, PROMPT, **LONG) as stream:
         run_id = stream.run_id
         next(iter(stream))
         served.process.kill()
@@ -218,9 +218,9 @@ def test_a_service_that_is_killed_leaves_its_runs_to_end_by_themselves(place: Pl
     with serving(place.program) as served:
         with served.stream("GET", f"/runs/{run_id}/events") as stream:
             told = [event.data for event in stream]
-        assert status(served, run_id) == "succeeded"
+        assert status(served, run_id) == "failed"
     assert told == shown(place, run_id)
-    assert len(place.repo.pulls) == 1
+    assert json.loads(told[-1])["error"] == "terminated"
 
 
 def test_a_run_that_cannot_begin_says_why(place: Place, served: Served) -> None:
