@@ -29,11 +29,13 @@ from tiny_backspace.entries import Entry
 from tiny_backspace.errors import UsageError
 from tiny_backspace.quantities import Commands, Names, Seconds, Size
 from tiny_backspace.redact import clean_line
+from tiny_backspace.serving import ServerSettings
 from tiny_backspace.thresholds import AlertSettings
 
 PREFIX = "TINY_BACKSPACE_"
 GITHUB = "https://github.com"
 PROMPT_LIMIT = 100_000  # bytes
+TABLES = frozenset(("providers", "github", "alerts", "server"))  # which no variable holds
 
 # Settings that have a usual name of their own in the environment.
 _USUAL_NAMES = {"docker_host": "DOCKER_HOST"}
@@ -140,6 +142,7 @@ class Settings(BaseModel):
 
     docker_host: str | None = None
     alerts: AlertSettings = AlertSettings()
+    server: ServerSettings = ServerSettings()
 
     @field_validator("branch")
     @classmethod
@@ -313,7 +316,7 @@ def secrets(environment: Mapping[str, str], settings: Settings) -> tuple[str, ..
 
 def _from_environment(environment: Mapping[str, str], origin: str) -> dict[str, tuple[str, str]]:
     found: dict[str, tuple[str, str]] = {}
-    for field in Settings.model_fields.keys() - {"providers", "github", "alerts"}:
+    for field in Settings.model_fields.keys() - TABLES:
         for name in (_USUAL_NAMES.get(field), PREFIX + field.upper()):
             if name and environment.get(name):
                 found[field] = (environment[name], f"{name} in {origin}")

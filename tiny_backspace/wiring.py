@@ -80,10 +80,13 @@ def execute(
     watchers: tuple[Watcher, ...],
     hold_signals: HoldSignals = _as_it_is,
     ask: Ask | None = None,
+    *,
+    from_the_start: bool = False,
 ) -> tuple[int, RunState]:
     """One run from here to its closing event: the exit code, and the run as its records tell it.
 
-    Each event is passed on inside `hold_signals`, so that everybody gets it or nobody.
+    Each event is passed on inside `hold_signals`, so that everybody gets it or nobody. The history keeps it
+    once it has begun, or from its first record.
 
     Raises:
         UsageError: the folders for its state cannot be used.
@@ -99,9 +102,10 @@ def execute(
         history = stack.enter_context(History(state_folder / "history.db"))
         logs = stack.enter_context(Logs(state_folder, run_id, redact))
         exported, unsaid = _exported(environment, stack)
+        kept = history if from_the_start else _once_started(history)
         recorder = Recorder(
             run_id,
-            (folded, _once_started(history), _once_started(logs), *exported, *subscribers),
+            (folded, kept, _once_started(logs), *exported, *subscribers),
             clock=lambda: datetime.now(UTC),
             redact=redact,
             watchers=watchers,

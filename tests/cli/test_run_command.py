@@ -237,3 +237,26 @@ def test_a_variable_that_is_misspelt_is_said(tmp_path: Path) -> None:
     done = program.run("run", str(tmp_path / "absent"), "x", "-q")
     assert "Warning: there is no setting TINY_BACKSPACE_MAX_TRUNS;" in done.stderr
     assert done.stderr.count("Warning") == 1
+
+
+def test_who_starts_a_run_may_name_it_and_then_all_of_it_is_kept(
+    program: Program, repository: Path
+) -> None:
+    named, short = "0123456789abcdef" * 2, "deadbeef"
+    done = program.run("run", str(repository), "x", "-o", "jsonl", "--run-id", named)
+    assert {line["run_id"] for line in done.lines} == {named}
+    assert done.stdout == program.run("show", named, "--json").stdout
+
+    early = ("run", str(repository), "x", "-o", "jsonl", "--agents", "nobody")
+    done = program.run(*early, "--run-id", short)
+    assert done.of("run_started") == []  # it ended before it began
+    assert done.stdout == program.run("show", short, "--json").stdout
+    mistyped = program.run(*early).lines[0]["run_id"]
+    assert program.run("show", mistyped).exit_code == 2
+
+
+@pytest.mark.parametrize("name", ["", "abc", "ABCDEF01", "../../../x", "0" * 33, "-x"])
+def test_what_is_no_id_names_no_run(program: Program, repository: Path, name: str) -> None:
+    done = program.run("run", str(repository), "x", f"--run-id={name}")
+    assert done.exit_code == 2
+    assert "--run-id" in done.stderr

@@ -26,6 +26,7 @@ Kind: TypeAlias = Literal[
     "stall",  # nor does it of this, and nothing is ever answered
     "bytes",  # the answer comes byte by byte
     "half_close",  # the engine is not told that the client has no more to say
+    "late",  # the answer comes only after `at` milliseconds
     "cut",  # the connection ends after `at` bytes of the answer
 ]
 
@@ -138,6 +139,8 @@ class _Handler(StreamRequestHandler):
 
     def _passed_out(self, engine: socket.socket, fault: Fault | None) -> None:
         passed = 0
+        if fault and fault.kind == "late":
+            self.server.proxy.over.wait(fault.at / 1000)
         while data := engine.recv(1 if fault and fault.kind == "bytes" else _CHUNK):
             if fault and fault.kind == "cut":
                 data = data[: fault.at - passed]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from signal import SIGTERM
+from time import monotonic, sleep
 
 import pytest
 
@@ -104,3 +106,19 @@ def test_a_container_that_cannot_be_removed_changes_nothing_but_is_said_and_goes
     assert sum("could not be removed" in w["message"] for w in done.of("warning")) == len(left)
     oracles.told(made, was, done)
     oracles.proposed(made, oracles.before(made), made.run())
+
+
+def test_a_run_that_is_ended_while_a_container_is_made_waits_for_it_and_removes_it(
+    stage: tuple[Scene, Proxy],
+) -> None:
+    """One that is made, and never started, has no deadline that would remove it."""
+    made, proxy = stage
+    with proxy.having(Fault("late", "POST", CREATE, at=3000)):
+        process = made.place.program.start(*made.arguments(), cwd=made.place.work)
+        until = monotonic() + 60
+        while not proxy.met and monotonic() < until:
+            sleep(0.02)
+        process.send_signal(SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 143
+    oracles.no_container(made)

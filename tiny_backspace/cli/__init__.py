@@ -23,6 +23,7 @@ from tiny_backspace.cli import (
     resume,
     revise,
     run,
+    serve,
 )
 from tiny_backspace.errors import Stopped, TinyBackspaceError
 
@@ -52,6 +53,7 @@ history.register(app)
 logs.register(app)
 monitor.register(app)
 health.register(app)
+serve.register(app)
 image.register(app)
 config.register(app)
 clean.register(app)

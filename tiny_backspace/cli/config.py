@@ -133,6 +133,9 @@ def _shown(settings: Settings) -> dict[str, Any]:
         elif name == "alerts":
             flat |= {f"alerts.{k}": v for k, v in value.model_dump().items()}
             flat["alerts.url"] = "(set)" if value.url else None  # who knows it can post there
+        elif name == "server":
+            flat |= {f"server.{k}": v for k, v in value.model_dump().items()}
+            flat["server.tokens"] = list(value.tokens)
         else:
             flat[name] = value
     return flat

@@ -7,9 +7,8 @@ import os
 import sys
 import textwrap
 from collections.abc import Iterator
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -67,7 +66,9 @@ def health(
     if alert:
         _alert(found, verdict)
     elif as_json:
-        typer.echo(json.dumps(_told(found, verdict), default=datetime.isoformat))
+        from tiny_backspace.health.told import told
+
+        typer.echo(json.dumps(told(found, verdict), default=datetime.isoformat))
     else:
         print_lines(_report(found, verdict))
 
@@ -88,21 +89,6 @@ def _alert(found: Facts, verdict: Verdict) -> None:
     print_lines(f"{name}: {clean_line(said)}" for name, said in news.items())
     if news:
         raise typer.Exit(1)
-
-
-def _told(found: Facts, verdict: Verdict) -> dict[str, Any]:
-    from tiny_backspace.health.rules import budget
-
-    return {
-        "score": verdict.score,
-        "verdict": verdict.word,
-        "deductions": [asdict(each) for each in verdict.deductions],
-        **asdict(found),
-        "operations": [{**asdict(op), "budget": budget(op.name)} for op in found.operations],
-        "providers": [
-            {**asdict(each), "success": round(each.success, 4)} for each in found.providers
-        ],
-    }
 
 
 def _report(found: Facts, verdict: Verdict) -> list[str]:

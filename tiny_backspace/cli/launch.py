@@ -40,6 +40,7 @@ class Launch:
     verbose: bool = False
     resumed: Resumed | None = None
     revising: bool = False
+    run_id: str | None = None
 
 
 def launch(wanted: Launch) -> None:
@@ -78,11 +79,12 @@ def launch(wanted: Launch) -> None:
                 asked,
                 effective,
                 environment,
-                secrets.token_hex(4),
+                wanted.run_id or secrets.token_hex(4),
                 subscribers,
                 watchers,
                 signals.hold,
                 _ask if effective.approve else None,
+                from_the_start=wanted.run_id is not None,
             )
         for failed in (view.failed for view in subscribers if isinstance(view, JsonLines)):
             _check_written(failed, state)

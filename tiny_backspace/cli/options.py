@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any, TypeAlias
@@ -28,6 +29,12 @@ def _option(help: str, panel: str, *names: str, metavar: str | None = None) -> A
 def _absolute(path: str | None) -> str | None:
     """So that `resume` finds it from another folder."""
     return str(Path(path).expanduser().absolute()) if path else None
+
+
+def _run_id(given: str | None) -> str | None:
+    if given is not None and not re.fullmatch(r"[0-9a-f]{8,32}", given):
+        raise typer.BadParameter("8 to 32 hexadecimal digits make one")
+    return given
 
 
 Prompt: TypeAlias = Annotated[
@@ -270,6 +277,8 @@ EnvFile: TypeAlias = Annotated[
     Path | None,
     _option("Read settings and keys from this file of NAME=value.", _SHOWN, metavar="FILE"),
 ]
+RunId: TypeAlias = Annotated[str | None, typer.Option("--run-id", hidden=True, callback=_run_id)]
+"""Of whoever starts a run as a child, and has to know it before it speaks."""
 
 SETTINGS = frozenset(
     (

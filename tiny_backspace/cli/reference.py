@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic_core import PydanticUndefined
 
 from tiny_backspace.cli import options
-from tiny_backspace.settings import PREFIX, Settings
+from tiny_backspace.settings import PREFIX, TABLES, Settings
 
 # What has no option on the command line.
 _MORE = {
@@ -22,6 +22,7 @@ _MORE = {
     "docker_host": "The engine's socket: unix://…; DOCKER_HOST without it, or the docker command's context.",
     "github": "url and api_url of an Enterprise Server.",
     "mirror_limit": "Room for fetched repositories in the cache.",
+    "server": "Table [server]: where and for whom `serve` listens, and how much it takes on (docs/service.md).",
     "setup_cache": "Room for what setups have installed, of all repositories together.",
     "providers": "Tables [providers.NAME]: dialect, base_url, model, key_variable, prices and more (docs/providers.md).",
 }
@@ -35,7 +36,6 @@ from. Nothing is read from the repository or the current folder, and a `.env` fi
 Sizes are written as `512m` or `4g`, times as `90s` or `30m`, lists in variables with commas. Keys and tokens stand in no file: `ANTHROPIC_API_KEY`,
 `OPENAI_API_KEY`, `GITHUB_TOKEN` (or `GH_TOKEN`, `GITHUB_PAT`), each also with `TINY_BACKSPACE_` before it.
 """
-_TABLES = frozenset(("providers", "github", "alerts"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,10 +61,10 @@ def _entry(name: str) -> Entry:
     return Entry(
         name=name,
         flag=_flag(name, option) if option is not None else "",
-        variable="" if name in _TABLES else PREFIX + name.upper(),
+        variable="" if name in TABLES else PREFIX + name.upper(),
         default=_default(name),
         help=help_,
-        table=name in _TABLES,
+        table=name in TABLES,
     )
 
 
@@ -80,7 +80,7 @@ def _flag(name: str, option: Any) -> str:  # noqa: ANN401 - typer's own
 
 def _default(name: str) -> str:
     value = Settings.model_fields[name].default
-    return "" if value in (None, PydanticUndefined) or name in _TABLES else toml(value)
+    return "" if value in (None, PydanticUndefined) or name in TABLES else toml(value)
 
 
 def toml(value: object) -> str:

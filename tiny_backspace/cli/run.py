@@ -71,6 +71,7 @@ def run(
     quiet: options.Quiet = False,
     verbose: options.Verbose = False,
     env_file: options.EnvFile = None,
+    run_id: options.RunId = None,
 ) -> None:
     """Change a repository as the prompt says: a pull request, a branch, or a patch.
 
@@ -104,5 +105,6 @@ def run(
             Output(output),
             quiet=quiet,
             verbose=verbose,
+            run_id=run_id,
         )
     )

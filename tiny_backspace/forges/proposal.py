@@ -106,7 +106,7 @@ def slug(prompt: str) -> str:
 
 
 def branch(prompt: str, run_id: str) -> str:
-    return f"tiny-backspace/{slug(prompt)}-{run_id}"
+    return f"tiny-backspace/{slug(prompt)}-{run_id[:8]}"
 
 
 def title(prompt: str, summary: str) -> str:

@@ -22,6 +22,7 @@ from tiny_backspace.sandbox.engine import (
 )
 from tiny_backspace.sandbox.mounts import Kept
 
+_OPENING = 10.0  # seconds that an exit waits for a container that is being made
 _CLEANUP = 120.0  # seconds a container outlives the run's time-out, for an orderly end
 
 
@@ -51,21 +52,37 @@ def open_sandbox(
         OWNER_LABEL: owner,
         DEADLINE_LABEL: str(int(wish.seconds + _CLEANUP)),
     }
-    with timed("sandbox.create", emit), translated("making the container"):
-        container_id = _create(engine, image_id, limits, wish, labels, name, volume)
-    sandbox = DockerSandbox(engine, container_id, emit, environment)
-    try:
-        with translated("starting the container"), timed("sandbox.start", emit):
-            engine.api.start(container_id)
-        with timed("sandbox.attest", emit):
-            _attest(sandbox, use, container_id, image_id, limits, emit, volume)
-        yield sandbox
-    finally:
+    with _waited_for():
+        with timed("sandbox.create", emit), translated("making the container"):
+            container_id = _create(engine, image_id, limits, wish, labels, name, volume)
+        sandbox = DockerSandbox(engine, container_id, emit, environment)
         try:
-            _end(engine, sandbox, container_id, emit)
-        except BaseException:  # a signal came before the removal had begun
-            _end(engine, sandbox, container_id, emit)
-            raise
+            with translated("starting the container"), timed("sandbox.start", emit):
+                engine.api.start(container_id)
+            with timed("sandbox.attest", emit):
+                _attest(sandbox, use, container_id, image_id, limits, emit, volume)
+            yield sandbox
+        finally:
+            try:
+                _end(engine, sandbox, container_id, emit)
+            except BaseException:  # a signal came before the removal had begun
+                _end(engine, sandbox, container_id, emit)
+                raise
+
+
+@contextmanager
+def _waited_for() -> Generator[None]:
+    """The program does not exit in the middle of this for a while: the daemon that opens a sandbox (overlap.py)
+    would die with it, and one that is made and never started has no deadline.
+    """
+    over = threading.Event()
+    threading.Thread(
+        target=over.wait, args=(_OPENING,), name="container-opening", daemon=False
+    ).start()
+    try:
+        yield
+    finally:
+        over.set()
 
 
 def _create(
@@ -143,7 +160,7 @@ def _remove_in_any_case(engine: Engine, container_id: str, emit: Emit) -> None:
         finally:
             done.set()
 
-    threading.Thread(target=work, name="remove-container").start()
+    threading.Thread(target=work, name="remove-container", daemon=False).start()
     done.wait()
     for error in failures:
         emit(Warned(message=f"{error}. {error.hint or ''}".strip()))

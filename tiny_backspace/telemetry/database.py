@@ -61,6 +61,15 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "CREATE INDEX timings_by_time ON timings (at)",
         "CREATE INDEX timings_by_run ON timings (run_id)",
     ),
+    (
+        """
+        CREATE TABLE requests (
+            run_id TEXT PRIMARY KEY, owner TEXT NOT NULL, at TEXT NOT NULL,
+            key TEXT, asked TEXT NOT NULL, problem TEXT,
+            UNIQUE (owner, key)
+        )
+        """,
+    ),
 )
 """The statements from each version to the next; never changed, only added to. `user_version` counts them."""
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, NamedTuple, Self, TypeAlias
 
 from pydantic import ValidationError
 
@@ -64,6 +64,14 @@ class RunRow:
     version: str | None
     fallbacks: int
     resumes: str | None
+
+
+class Line(NamedTuple):
+    """A stored record: its number, its event's type, and the JSON line it was."""
+
+    seq: int
+    type: str
+    text: str
 
 
 LIKE = (  # a range, which the index of the ids has; nothing that stands in an id is beyond the last character
@@ -141,12 +149,15 @@ class History:
         status: Status | None = None,
         repo: str | None = None,
         since: datetime | None = None,
+        owner: str | None = None,
     ) -> list[RunRow]:
         """The newest first. `repo` is a part of it in any case; `is_live` tells running from crashed.
 
+        `owner` is who asked the service for it (telemetry/requests.py).
+
         Rows that are damaged are left out and counted in `skipped`.
         """
-        where, wanted = conditions(status, repo, since)
+        where, wanted = conditions(status, repo, since, owner)
         query = f"{_ROWS}{where} ORDER BY started_at DESC, rowid DESC"
         found: list[RunRow] = []
         self.skipped = 0
@@ -207,12 +218,20 @@ class History:
     def lines(self, run_id: str) -> Iterator[str]:
         """The run's lines in order, exactly as they were stored, without line ends."""
         # Pages, as a query left open would keep the write-ahead log from being emptied.
-        query = "SELECT seq, CAST(line AS TEXT) FROM records WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?"
         after = -1
-        while page := self._ask(query, run_id, after, _PAGE):
-            for seq, line in page:
-                after = int(seq)
-                yield str(line)
+        while page := self.page(run_id, after):
+            for each in page:
+                after = each.seq
+                yield each.text
+
+    def page(self, run_id: str, after: int, most: int = _PAGE) -> list[Line]:
+        """The next of the run's lines after the one of that number; none, if there is none yet."""
+        query = (
+            "SELECT seq, type, CAST(line AS TEXT) FROM records"
+            " WHERE run_id = ? AND seq > ? ORDER BY seq LIMIT ?"
+        )
+        found = self._ask(query, run_id, after, most)
+        return [Line(int(seq), str(type_), str(text)) for seq, type_, text in found]
 
     def records(self, run_id: str) -> Iterator[Record]:
         """The run's records in order; lines that are none are left out and counted in `skipped`."""
@@ -242,13 +261,14 @@ class History:
 
 
 def conditions(
-    status: Status | None, repo: str | None, since: datetime | None
+    status: Status | None, repo: str | None, since: datetime | None, owner: str | None = None
 ) -> tuple[str, tuple[str, ...]]:
     """Only those that are asked for: SQLite takes the index that fits them."""
     wanted = {
         "status = ?": "running" if status == "crashed" else status,
         "instr(lower(repo), lower(?))": repo and repo.encode(errors="replace").decode(),
         "started_at >= ?": None if since is None else utc_text(since),
+        "run_id IN (SELECT run_id FROM requests WHERE owner = ?)": owner,
     }
     given = {condition: value for condition, value in wanted.items() if value is not None}
     return (f" WHERE {' AND '.join(given)}" if given else "", tuple(given.values()))
