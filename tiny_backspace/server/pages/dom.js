@@ -67,7 +67,7 @@ export function place(repo) {
 }
 
 export function money(usd) {
-  if (usd === null || usd === undefined) return "cost unknown";
+  if (usd === null || usd === undefined) return "unknown";
   if (usd === 0) return "$0";
   return `$${usd.toFixed(Math.abs(usd) >= 1 ? 2 : 4)}`;
 }
@@ -109,11 +109,15 @@ export function time(at) {
   return given(make("time", when.toLocaleString(undefined, options)), { datetime: when.toISOString() });
 }
 
+const WIDE = 11; // characters that half of a narrow column holds
+
 // Terms and what they are; a value that is empty is left out.
 export function facts(pairs) {
   const list = make("dl");
   for (const [term, value] of pairs) {
-    if (value !== null && value !== undefined && value !== "") list.append(make("div", make("dt", term), make("dd", value)));
+    if (value === null || value === undefined || value === "") continue;
+    const told = make("dd", value);
+    list.append(make(told.textContent.length > WIDE ? "div.wide" : "div", make("dt", term), told));
   }
   return list;
 }

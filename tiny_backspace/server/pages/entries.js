@@ -10,7 +10,7 @@ export function entry(record, calls) {
 const kinds = {
   agent_thinking: (told) => item("thought", "Thought", told.step.replaceAll("_", " "), make("p.text", told.message)),
   model_turn: (told) => item("turn", `Turn ${told.turn}`, `${told.provider} ${told.model}`,
-    make("span.hint", `${count(told.input_tokens)} in · ${count(told.output_tokens)} out · ${money(told.cost_usd)} · ${took(told.duration_ms)}`)),
+    make("span.hint", `${count(told.input_tokens)} in · ${count(told.output_tokens)} out · cost ${money(told.cost_usd)} · ${took(told.duration_ms)}`)),
   retry: (told) => item("warn", "Asked again", told.provider, make("p.text", `${told.reason} (attempt ${told.attempt}, after ${told.wait_s} s)`)),
   provider_fallback: (told) => item("warn", `${told.next} took over`, `from ${told.failed}`, make("p.text", told.reason)),
   tool_call: called,

@@ -147,13 +147,14 @@ class View {
     if (insertions || deletions) parts.push(["Change", make("span", make("span.plus", `+${insertions}`), " ", make("span.minus", `−${deletions}`))]);
     if (verified) parts.push(["Verified", `${verified.command}: exit ${verified.exit_code}`]);
     if (outcome?.hint) parts.push(["What to do", outcome.hint]);
-    if (outcome) parts.push(["Exit code", String(outcome.exit_code)]);
     this.result.hidden = !parts.length || !(outcome || saved.pr_url);
+    this.result.className = `result ${this.status}`;
     fill(this.result, facts(parts));
   }
 
   drawFacts() {
     const { state } = this;
+    const { outcome } = state;
     const base = state.branch ? `${state.branch}@${state.base.slice(0, 7)}` : state.base.slice(0, 12);
     fill(this.facts, facts([
       ["Cost", money(state.cost)],
@@ -162,6 +163,7 @@ class View {
       ["Turn", state.turn ? String(state.turn) : ""],
       ["Tokens", state.tokensIn || state.tokensOut ? `${count(state.tokensIn)} in · ${count(state.tokensOut)} out` : ""],
       ["Tool calls", state.tools ? String(state.tools) : ""],
+      ["Exit code", outcome ? String(outcome.exit_code) : ""],
       ["Replaced", state.replaced ? counted(state.replaced, "agent") : ""],
       ["Base", base],
       ["Sandbox", state.sandbox ? (state.sandbox.ok ? "locked down, no network" : "not locked down") : ""],
