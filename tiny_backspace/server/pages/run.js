@@ -36,6 +36,7 @@ class View {
     this.calls = new Map();
     this.dropped = 0;
     this.build();
+    if (document.activeElement === document.body) this.title.focus({ preventScroll: true });
     this.draw();
     this.say(run.status === "queued" ? "It waits for its turn." : "");
   }
