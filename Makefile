@@ -65,7 +65,7 @@ lint: .venv/.package ## ruff, mypy --strict, the import contract
 
 # A browser and what drives it, which the service's page is tried in.
 .venv/.browser: .venv/.made
-	@command -v chromium chromedriver >/dev/null || { \
+	@{ command -v chromium && command -v chromedriver; } >/dev/null || { \
 	  command="apt-get update && apt-get install --yes --no-install-recommends chromium chromium-driver"; \
 	  if [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; \
 	  then DEBIAN_FRONTEND=noninteractive bash -c "$$command" </dev/null; \

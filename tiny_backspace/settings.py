@@ -348,9 +348,11 @@ def env_file_variables(path: Path) -> dict[str, str]:
     """
     from dotenv import dotenv_values
 
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}", hint="--env-file names a file of NAME=value.")
     try:
+        if not path.is_file():
+            raise UsageError(
+                f"there is no file {path}", hint="--env-file names a file of NAME=value."
+            )
         values = dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the file {path} cannot be read: {error}") from error

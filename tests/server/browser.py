@@ -51,7 +51,7 @@ class Browser:
         WebDriverWait(self.driver, SECONDS, 0.05).until(lambda _: true(), message=what)
 
     def script(self, body: str, *arguments: object) -> Any:
-        return self.driver.execute_script(body, *arguments)  # type: ignore[no-untyped-call]
+        return self.driver.execute_script(body, *arguments)
 
     def press(self, *keys: str) -> None:
         """To whatever has the focus."""

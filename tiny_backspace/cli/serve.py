@@ -58,9 +58,10 @@ def serve(
         _tell_token(new_token)
         return
     environment = dict(os.environ)
-    if env_file is not None:  # as a run would have it: the environment wins
+    config = config_file(environment)
+    settings = _with(load({}, environment, config, env_file), host=host, port=port)
+    if env_file is not None:  # the runs have it as environment, which wins as it would for them
         environment = env_file_variables(env_file) | {k: v for k, v in environment.items() if v}
-    settings = _with(load({}, environment, config_file(environment)), host=host, port=port)
     listening = _server()
     state = private_dir(state_dir(environment))
     listening.serve(settings, environment, state, lambda url: _tell_start(url, settings), _say)
