@@ -25,8 +25,11 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as home:
         program = Program(Path(home), {"TINY_BACKSPACE_AGENTS": "dummy"})
         remember(program)
-        with serving(program) as served, browser("--force-prefers-reduced-motion") as shown:
-            shown.driver.set_window_size(1100, 1240)
+        with (
+            serving(program) as served,
+            browser("--force-prefers-reduced-motion", "--hide-scrollbars") as shown,
+        ):
+            shown.driver.set_window_size(1000, 1250)
             shown.open(f"{served.url}/#/runs/{RUN}")
             shown.sees("Tool calls")
             shown.sees("branch of your repository")
