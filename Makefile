@@ -63,7 +63,16 @@ lint: .venv/.package ## ruff, mypy --strict, the import contract
 	@find .venv/npm/node_modules/@octokit/openapi/generated -type f ! -name api.github.com.json -delete
 	@touch $@
 
-test: install lint .venv/npm/.described ## lint and every test; needs the engine
+# A browser and what drives it, which the service's page is tried in.
+.venv/.browser: .venv/.made
+	@{ command -v chromium && command -v chromedriver; } >/dev/null || { \
+	  command="apt-get update && apt-get install --yes --no-install-recommends chromium chromium-driver"; \
+	  if [[ $$EUID == 0 ]] && command -v apt-get >/dev/null; \
+	  then DEBIAN_FRONTEND=noninteractive bash -c "$$command" </dev/null; \
+	  else echo "chromium or chromedriver is missing; on Debian run as root: $$command" >&2; exit 1; fi; }
+	@touch $@
+
+test: install lint .venv/npm/.described .venv/.browser ## lint and every test; needs the engine
 	$(BIN)/pytest
 
 # Beside the tests: it takes root, and Debian's packages podman, catatonit and runc (docs/security.md, "Engines").
@@ -83,6 +92,9 @@ lock: .venv/.package ## pin dependencies anew; UPGRADE=--upgrade takes the newes
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(UPGRADE) \
 	  --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
 	  --group dev --output-file requirements.lock pyproject.toml
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements.lock \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make lock' \
+	  --extra server --output-file deploy/requirements.lock pyproject.toml
 
 clean: ## remove .venv and caches; the engine and its images stay
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -334,3 +334,9 @@ def test_a_co_author_is_one_person_on_one_line(person: str, *, taken: bool) -> N
     else:
         with pytest.raises(UsageError, match=r"^--co-author: "):
             load({"co_author": person}, {}, NOWHERE)
+
+
+def test_a_file_of_names_and_values_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    for name, said in (("none.env", "there is no file"), ("x" * 300, "cannot be read")):
+        with pytest.raises(UsageError, match=said):
+            load({}, {}, tmp_path / "config.toml", tmp_path / name)

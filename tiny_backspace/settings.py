@@ -205,7 +205,7 @@ def explained(
     """The effective settings, and of those that somebody set, where."""
     origins: dict[str, str] = {}
     merged: dict[str, Any] = {}
-    named = _env_file(env_file) if env_file else {}
+    named = env_file_variables(env_file) if env_file else {}
     for layer in (
         _from_file(config),
         _from_environment(named, str(env_file)),
@@ -340,12 +340,19 @@ def _from_file(config: Path) -> dict[str, tuple[Any, str]]:
     return {k: (v, f"{k} in {config}") for k, v in found.items()}
 
 
-def _env_file(path: Path) -> dict[str, str]:
+def env_file_variables(path: Path) -> dict[str, str]:
+    """What a file of NAME=value says.
+
+    Raises:
+        UsageError: it is not there, or cannot be read.
+    """
     from dotenv import dotenv_values
 
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}", hint="--env-file names a file of NAME=value.")
     try:
+        if not path.is_file():
+            raise UsageError(
+                f"there is no file {path}", hint="--env-file names a file of NAME=value."
+            )
         values = dotenv_values(path, interpolate=False)
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"the file {path} cannot be read: {error}") from error

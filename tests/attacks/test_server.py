@@ -102,7 +102,7 @@ def test_a72_without_the_right_token_nothing_is_said(attacked: tuple[Scene, Serv
             ("GET", "/runs"),
             ("GET", "/health"),
             ("GET", "/metrics"),
-            ("GET", "/"),
+            ("GET", "/page/"),
         ):
             assert served.ask(method, path, headers=bearer(token)).status == 401
         assert served.ask("POST", "/code", body, bearer(token)).status == 401

@@ -30,7 +30,7 @@ def guarded(tmp_path: Path) -> Iterator[Application]:
 
 
 @pytest.mark.parametrize(
-    "path", ["/runs", "/runs/0123456789", "/health", "/metrics", "/nothing", "/"]
+    "path", ["/runs", "/runs/0123456789", "/health", "/metrics", "/nothing", "/page/"]
 )
 def test_without_a_token_of_the_settings_nothing_is_said(guarded: Application, path: str) -> None:
     for headers in (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tiny_backspace.cli import options
 from tiny_backspace.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ def serve(
             min=0, max=65535, help="And port; 0 takes a free one [8321].", show_default=False
         ),
     ] = None,
+    env_file: options.EnvFile = None,
     new_token: Annotated[
         str | None,
         typer.Option(
@@ -49,14 +51,17 @@ def serve(
       curl -N localhost:8321/code --json \\
         '{"repoUrl": "owner/name", "prompt": "fix the typo in README.md"}'
     """  # noqa: D301 - \b keeps the lines of an example apart
-    from tiny_backspace.settings import config_file, load
+    from tiny_backspace.settings import config_file, env_file_variables, load
     from tiny_backspace.statedir import private_dir, state_dir
 
     if new_token is not None:
         _tell_token(new_token)
         return
     environment = dict(os.environ)
-    settings = _with(load({}, environment, config_file(environment)), host=host, port=port)
+    config = config_file(environment)
+    settings = _with(load({}, environment, config, env_file), host=host, port=port)
+    if env_file is not None:  # the runs have it as environment, which wins as it would for them
+        environment = env_file_variables(env_file) | {k: v for k, v in environment.items() if v}
     listening = _server()
     state = private_dir(state_dir(environment))
     listening.serve(settings, environment, state, lambda url: _tell_start(url, settings), _say)

@@ -19,7 +19,7 @@ from tiny_backspace import __version__
 from tiny_backspace.errors import TinyBackspaceError
 from tiny_backspace.health import facts, rules
 from tiny_backspace.health.told import told
-from tiny_backspace.server import docs, metrics, routes
+from tiny_backspace.server import docs, metrics, page, routes
 from tiny_backspace.server.auth import Rate
 from tiny_backspace.server.guards import (
     HEADERS,
@@ -59,7 +59,7 @@ def create_app(
     app.state.service = served
     app.state.readiness = readiness
     _add_handlers(app)
-    for each in (routes.router, _watched, _probed, docs.router):
+    for each in (routes.router, _watched, _probed, docs.router, page.router):
         app.include_router(each)
     return app
 

@@ -10,13 +10,14 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tiny_backspace.server import page
 from tiny_backspace.server.auth import Rate, caller
 from tiny_backspace.server.problems import Problem
 from tiny_backspace.serving import ServerSettings
 
 _LOOPBACK = frozenset(("localhost", "127.0.0.1", "::1"))
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
-OPEN = frozenset(("/livez", "/readyz", "/docs", "/openapi.json"))
+OPEN = page.PATHS | {"/livez", "/readyz", "/docs", "/openapi.json"}
 """What needs no token: it tells nothing of any run."""
 
 HEADERS: Mapping[str, str] = {
