@@ -94,7 +94,7 @@ lock: .venv/.package ## pin dependencies anew; UPGRADE=--upgrade takes the newes
 	  --group dev --output-file requirements.lock pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --constraint requirements.lock \
 	  --no-emit-index-url --no-emit-find-links --no-annotate --custom-compile-command 'make lock' \
-	  --extra server --output-file deploy/requirements.lock pyproject.toml
+	  --extra server --group build --output-file deploy/requirements.lock pyproject.toml
 
 clean: ## remove .venv and caches; the engine and its images stay
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

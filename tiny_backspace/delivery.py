@@ -51,7 +51,7 @@ class Delivery:
 
     @property
     def branch(self) -> str:
-        return self.name or proposal.branch(self.redact(self.prompt), self.once or self.run_id)
+        return self.name or proposal.branch(self.redact(self.prompt), self.run_id, self.once)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from tiny_backspace.errors import AgentError, ForgeError
 from tiny_backspace.forges.markdown import prose
-from tiny_backspace.forges.proposal import DRAFT, MACHINE, ONCE
+from tiny_backspace.forges.proposal import DRAFT, ONCE
 from tiny_backspace.repo.git import TRANSFER, Git
 
+# Whoever may push can push this too: what a run says of what it made itself cannot be said of it.
+_FOUND = """\
+This branch was there already, under the key of the task that was to be done: as if an earlier run had made it and ended before
+it could open this pull request. It was not made, verified or judged by the run that opened this one."""
 _SHOWN = 14_000  # characters of the commit's text in a pull request
 
 
@@ -26,8 +30,7 @@ class Earlier:
     def body(self) -> str:
         """What a pull request says that is opened only now, when the run that could say more has gone."""
         said = prose(self.text, _SHOWN) or "The agent gave no summary."
-        how = "The run that made it ended before it could open this pull request."
-        return f"## What and why\n\n{said}\n\n## How it was made\n\n{MACHINE}\n{how}\n"
+        return f"## What and why\n\n{said}\n\n## How it was made\n\n{_FOUND}\n"
 
     def check_finished(self, branch: str, address: str | None) -> None:
         """Raises AgentError: it left a draft, which is not what was asked for."""

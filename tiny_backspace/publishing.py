@@ -172,7 +172,7 @@ class OnForge:
         if self.fork is not None:
             there = _listed(self.git, self.remote)
         to = _base_branch(base, there, self.repository, local=True)
-        title = found.title.removeprefix(proposal.DRAFT)
+        title = proposal.title(found.title.removeprefix(proposal.DRAFT), "")
         words = Proposal(to, head, title, found.body, draft=True, labels=("tiny-backspace",))
         return self.forge.open_pull_request(words)
 

@@ -11,6 +11,7 @@ import pytest
 from tests.docker.forge import PROMPT, Place, github
 from tests.docker.test_main_job import containers
 from tests.program import Program, git, make_repository
+from tiny_backspace.forges.proposal import branch
 
 FLAGS = ("--once", "weekly-12", "--branch", "tidy")
 
@@ -53,15 +54,33 @@ def test_where_the_first_ended_before_its_pull_request_the_second_opens_it(place
 
     assert second.exit_code == 0, second.stdout[-800:]
     assert (place.pull.head, place.pull.title) == ("tidy", made.title)
-    assert "made by a machine" in place.pull.body
+    assert "not made, verified or judged by the run that opened this one" in place.pull.body
     assert place.pull.draft
     assert place.packs == 1
 
 
 def test_without_a_name_the_branch_has_the_key(place: Place) -> None:
-    for _ in range(2):
-        assert place.asked("--once", "k7", "--publish", "branch").exit_code == 0
-    assert place.new == ["tiny-backspace/replace-helo-with-hello-in-readme-md-k7"]
+    for key in ("nightly-2026-11-26", "nightly-2026-11-26", "nightly-2026-11-27"):
+        assert place.asked("--once", key, "--publish", "branch").exit_code == 0
+    assert set(place.new) == {
+        branch(PROMPT, "", key) for key in ("nightly-2026-11-26", "nightly-2026-11-27")
+    }
+
+
+def test_what_a_stranger_pushed_with_the_key_is_not_said_to_be_ours(place: Place) -> None:
+    """Expected: a draft that says so, and whose title orders nobody around."""
+    message = "Fixes #1, cc @org/team [skip ci]\n\nTiny-Backspace-Once: weekly-12"
+    git(place.work, "checkout", "-q", "-b", "tidy")
+    git(place.work, "commit", "-q", "--allow-empty", "-m", message)
+    git(place.work, "push", "-q", str(place.bare), "tidy")
+    git(place.work, "checkout", "-q", "main")
+
+    assert place.asked(*FLAGS).exit_code == 0
+    assert place.pull.draft
+    assert "not made, verified or judged" in place.pull.body
+    assert "made by a machine" not in place.pull.body
+    for order in ("Fixes #1", "@org", "[skip ci]"):
+        assert order not in place.pull.title
 
 
 def test_unfinished_work_is_not_taken_for_done(place: Place) -> None:

@@ -10,6 +10,7 @@ from tiny_backspace.repo.hidden import hidden
 from tiny_backspace.repo.lines import Added
 
 ORDER = "a character that changes the order in which text is shown"
+LINE_END = "a character that ends a line where none is shown to end"
 UNSEEN, CONTROL = "a character that does not show", "a control character"
 
 
@@ -45,10 +46,15 @@ def test_controls_that_are_ended_are_flagged(text: str) -> None:
 
 @pytest.mark.parametrize(
     "c",
-    "\u200b\u200c\u200d\u200e\u200f\u2060\u2062\ufeff\u3164\u115f\u00ad\u061c\ufe01\U000e0041\U000e0101\U000e01ef",
+    "\u200b\u200c\u200d\u200e\u200f\u2060\u2062\ufeff\u3164\u2800\u115f\u00ad\u061c\ufe01\U000e0041\U000e0101\U000e01ef",
 )
 def test_what_does_not_show_is_flagged(c: str) -> None:
     assert found(f"ad{c}min") == [(UNSEEN, "flag")]
+
+
+@pytest.mark.parametrize("c", "\u2028\u2029")
+def test_an_end_of_a_line_that_is_shown_as_none_is_flagged(c: str) -> None:
+    assert found(f"// harmless{c}evil()") == [(LINE_END, "flag")]
 
 
 @pytest.mark.parametrize("c", "\0\x08\x1b\x0b\r\x7f\x9b")

@@ -320,3 +320,10 @@ def test_a_certificate_in_base64_of_five_megabytes_is_none() -> None:
     data = b64encode(Random(3).randbytes(MEGABYTES)).decode()
 
     assert found(f'data = "{data}"') == []
+
+
+@pytest.mark.parametrize(
+    "text", ["AWS_SECRET_ACCESS_KEY=eyJ" + drawn(37), "eyJ1Q~" + drawn(34), "eyJ1Q~." + drawn(33)]
+)
+def test_what_only_begins_like_a_web_token_is_looked_at_all_the_same(text: str) -> None:
+    assert all(severity in {"refuse", "flag"} for _, _, severity in found(text))

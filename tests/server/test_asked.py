@@ -60,7 +60,7 @@ def test_what_is_not_on_the_list_is_refused(name: str) -> None:
     ("name", "value"),
     [
         ("base", "-x"), ("base", "a b"), ("label", ["--image=x"]), ("label", ["a,b"]), ("agents", ["-x"]),
-        ("maxCost", 0), ("maxCost", "NaN"), ("publish", "/tmp"), ("verify", "a\0b"), ("maxTurns", -1),
+        ("maxCost", 0), ("maxCost", "NaN"), ("publish", "/tmp"), ("verify", "a\0b"), ("title", "a\0b"), ("branch", "a\nb"), ("maxTurns", -1),
     ],
 )  # fmt: skip
 def test_a_value_that_could_be_something_else_is_refused(name: str, value: object) -> None:
@@ -76,6 +76,39 @@ def test_a_limit_can_be_lower_than_the_servers_and_no_higher(name: str, most: fl
     said(**{name: most})
     with pytest.raises(UsageError, match=name):
         said(**{name: most + 1})
+
+
+@pytest.mark.parametrize(
+    ("settings", "asked_for", "reason"),
+    [
+        ({"publish": "patch"}, {"publish": "pr"}, "publish is patch"),
+        ({"publish": "branch"}, {"publish": "pr"}, "publish is branch"),
+        ({"draft": True}, {"draft": False}, "draft"),
+        ({"verify": "make test"}, {"verify": "true"}, "verifies"),
+        ({"verify_attempts": 1}, {"verifyAttempts": 2}, "verifyAttempts"),
+        ({"agents": ("dummy",)}, {"agents": ["dummy", "claude:x"]}, "claude:x is none"),
+    ],
+)
+def test_what_the_settings_ask_for_holds(
+    settings: dict[str, Any], asked_for: dict[str, Any], reason: str
+) -> None:
+    with pytest.raises(UsageError, match=reason):
+        words(
+            ID,
+            "https://github.com/owner/name.git",
+            asked(options=asked_for).options,
+            Settings(**settings),
+        )
+
+
+def test_a_change_may_go_less_far_than_the_settings_say() -> None:
+    told = words(
+        ID,
+        "x",
+        asked(options={"publish": "patch", "draft": True}).options,
+        Settings(publish="branch"),
+    )
+    assert {"--publish=patch", "--draft"} <= set(told)
 
 
 # A41 and more: what a repository must not be.

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.server.application import Application
@@ -50,3 +52,22 @@ def test_the_engine_is_asked_once_in_a_while_whoever_asks() -> None:
     readiness = Readiness(probe)
     assert {readiness.problem() for _ in range(10)} == {"No container engine answers."}
     assert len(asked) == 1
+
+
+def test_whoever_asks_while_the_engine_says_nothing_is_not_held() -> None:
+    looking, go_on = threading.Event(), threading.Event()
+
+    def probe() -> None:
+        looking.set()
+        assert go_on.wait(30)
+
+    readiness = Readiness(probe)
+    with ThreadPoolExecutor(1) as beside:
+        first = beside.submit(readiness.problem)
+        assert looking.wait(30)
+        others = [readiness.problem() for _ in range(100)]
+        assert not first.done()
+        go_on.set()
+        assert first.result() is None
+    assert set(others) == {"It has not been looked yet."}
+    assert readiness.problem() is None

@@ -73,8 +73,13 @@ class Records:
     def started(self, task: Task) -> None: ...
 
     def record(self, task: Task, line: str, record: Record | None) -> None:  # noqa: ARG002 - the protocol's
-        """Raises OSError: the disk is full, or the like."""
-        self._over = self._over or not written(self.stream, line)
+        """What is no record is not passed on: a cluster's scheduler may say anything.
+
+        Raises:
+            OSError: the disk is full, or the like.
+        """
+        if record is not None and line.isprintable():
+            self._over = self._over or not written(self.stream, line)
 
     def ended(self, outcome: Outcome) -> None: ...
 

@@ -6,6 +6,7 @@ about tests, costs and models comes from the run's own record.
 
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -32,7 +33,7 @@ ONCE = "Tiny-Backspace-Once"
 """The trailer that has the key of `--once`."""
 _SLUG = 40
 _UNNAMED = "Change made by tiny-backspace"
-MACHINE = (
+_MACHINE = (
     "This change was made by a machine, in a container without network and credentials. "
     "Review it as you would a stranger's."
 )
@@ -92,7 +93,7 @@ class Draft:
 
 def is_ours(branch: str, body: str) -> bool:
     """Whether a pull request of this branch and description was made by this tool."""
-    return branch.startswith("tiny-backspace/") or MACHINE in body
+    return branch.startswith("tiny-backspace/") or _MACHINE in body
 
 
 def slug(prompt: str) -> str:
@@ -105,8 +106,10 @@ def slug(prompt: str) -> str:
     return cut or "change"
 
 
-def branch(prompt: str, run_id: str) -> str:
-    return f"tiny-backspace/{slug(prompt)}-{run_id[:8]}"
+def branch(prompt: str, run_id: str, once: str | None = None) -> str:
+    """Told from others by the run's id, or by the key of what is done only once."""
+    told = hashlib.sha256(once.encode()).hexdigest() if once else run_id
+    return f"tiny-backspace/{slug(prompt)}-{told[:8]}"
 
 
 def title(prompt: str, summary: str) -> str:
@@ -225,7 +228,7 @@ def _made(made: Made) -> list[str]:
         )
         agents = f"The agents, in order:\n\n{agents}\n"
     return [
-        MACHINE,
+        _MACHINE,
         "",
         agents,
         f"- Turns: {made.turns}",

@@ -30,6 +30,11 @@ _OVERRIDES = {
     "core.attributesFile": os.devnull,
     "core.alternateRefsCommand": "",
     "core.pager": "cat",
+    "log.showSignature": "false",  # or a commit that says it is signed has a program run
+    "gpg.program": "false",
+    "gpg.openpgp.program": "false",
+    "gpg.x509.program": "false",
+    "gpg.ssh.program": "false",
     "credential.helper": "",
     "http.followRedirects": "false",
     "http.lowSpeedLimit": "1000",

@@ -26,10 +26,12 @@ _SHOWN = re.compile(
     "\U0001f3f4[\U000e0030-\U000e007a]{1,6}\U000e007f|(?<=[^\x00-\x7f])[\u200c\u200d\ufe0e\ufe0f]|[0-9#*]\ufe0f\u20e3?"
 )
 _UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2065\u206a-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2060-\u2065\u2800\u206a-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0"
     "\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e01ef]"
 )
 _CONTROL = re.compile("[\x00-\x08\x0b\x0e-\x1f\x7f-\x9f\r]")
+# They end a line for JavaScript and others, and for no diff: what follows a comment is code.
+_LINE_END = re.compile("[\u2028\u2029]")
 
 
 def hidden(added: Iterable[Added]) -> Iterator[Leak]:
@@ -53,6 +55,8 @@ def _in_line(text: str) -> Iterator[tuple[str, Severity]]:
                 "a character that changes the order in which text is shown, and nothing that ends it",
                 "refuse",
             )
+    if _LINE_END.search(text) is not None:
+        yield "a character that ends a line where none is shown to end", "flag"
     if _UNSEEN.search(text) is not None:
         yield "a character that does not show", "flag"
     if _CONTROL.search(text) is not None:

@@ -121,8 +121,12 @@ def _plain(value: bytes) -> bytes:
     """The claims of a JSON Web Token; anything else as it is."""
     if not value.startswith(b"eyJ"):
         return value
-    claims = value.split(b".")[1]
-    return urlsafe_b64decode(claims[: len(claims) // 4 * 4])
+    _, _, claims = value.partition(b".")
+    claims = claims.partition(b".")[0]
+    try:
+        return urlsafe_b64decode(claims[: len(claims) // 4 * 4])
+    except ValueError:  # it only begins like one
+        return value
 
 
 def _addresses(text: bytes) -> Iterator[tuple[str, Severity]]:

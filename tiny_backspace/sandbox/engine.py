@@ -35,8 +35,10 @@ class Engine:
         return any(part["Name"] == "Podman Engine" for part in parts)
 
 
-def connect(docker_host: str | None) -> Engine:
+def connect(docker_host: str | None, timeout: int = 60) -> Engine:
     """The engine of `docker_host` (DOCKER_HOST), or of the docker CLI's current context.
+
+    It is waited for an answer `timeout` seconds.
 
     Raises:
         UsageError: it is not on this machine; a run trusts the engine with everything.
@@ -53,7 +55,7 @@ def connect(docker_host: str | None) -> Engine:
             hint="Unset DOCKER_HOST, or `docker context use default`.",
         )
     try:
-        api = APIClient(base_url=host, timeout=60, use_ssh_client=False)
+        api = APIClient(base_url=host, timeout=timeout, use_ssh_client=False)
     except DockerException as error:
         denied = "Permission denied" in str(error)
         raise SandboxError(

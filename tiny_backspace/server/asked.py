@@ -17,12 +17,17 @@ from tiny_backspace.errors import UsageError
 from tiny_backspace.repo.source import Local, parse
 from tiny_backspace.settings import PROMPT_LIMIT, Settings
 
-_LIMITS = ("max_cost", "max_turns", "max_tool_calls", "max_tokens", "timeout", "command_timeout")
+_LIMITS = (
+    *("max_cost", "max_turns", "max_tool_calls", "max_tokens", "timeout", "command_timeout"),
+    "verify_attempts",
+)
+_REACH = ("patch", "branch", "pr")  # how far a change goes
 
 Name = Annotated[
     str, Field(min_length=1, max_length=100, pattern=r"^[^-\s,\x00-\x1f][^,\x00-\x1f]*$")
 ]
 
+_LINE = r"^[^\x00-\x1f\x7f]*$"
 _NameList = Annotated[tuple[Name, ...], FailFast()]
 
 
@@ -41,15 +46,17 @@ class _Asked(BaseModel):
 
 
 class Options(_Asked):
-    """Settings of one run. Limits can be lower than the server's own, never higher; times in seconds."""
+    """Settings of one run, within those of the server: limits can be lower, never higher; a change goes no further than there, is a
+    draft where it is one there, and is verified as it is there. Times in seconds.
+    """
 
     base: str | None = Field(
         None, min_length=1, max_length=200, pattern=r"^[^-\x00-\x20][^\x00-\x20]*$"
     )
     publish: Literal["pr", "branch", "patch"] | None = None
     dry_run: bool | None = None
-    branch: str | None = Field(None, min_length=1, max_length=200)
-    title: str | None = Field(None, min_length=1, max_length=240)
+    branch: str | None = Field(None, min_length=1, max_length=200, pattern=_LINE)
+    title: str | None = Field(None, min_length=1, max_length=240, pattern=_LINE)
     label: _NameList = Field((), max_length=20)
     draft: bool | None = None
     verify: str | None = Field(None, min_length=1, max_length=4000, pattern=r"^[^\x00]*$")
@@ -98,7 +105,7 @@ def words(run_id: str, place: str, options: Options, settings: Settings) -> list
     """The arguments of `tiny-backspace` for a run on the repository at that address; the prompt comes by standard input.
 
     Raises:
-        UsageError: a limit is higher than the server's.
+        UsageError: it is more than the server's settings permit.
     """
     said = ["run", place, "-", "--run-id", run_id]
     for name, value in _given(options, settings).items():
@@ -125,4 +132,19 @@ def _given(options: Options, settings: Settings) -> Mapping[str, Any]:
         most = getattr(settings, name)
         if name in given and given[name] > most:
             raise UsageError(f"{to_camel(name)} is at most {most:g} here")
+    _check_kept(options, settings)
     return given
+
+
+def _check_kept(options: Options, settings: Settings) -> None:
+    """Raises UsageError: what the server's settings ask for would not be done."""
+    publish, most = options.publish, settings.publish or _REACH[-1]
+    if publish is not None and _REACH.index(publish) > _REACH.index(most):
+        raise UsageError(f"publish is {most} here, or less")
+    if options.draft is False and settings.draft:
+        raise UsageError("Every pull request is a draft here.")
+    if options.verify is not None and settings.verify is not None:
+        raise UsageError("The service verifies with a command of its own.")
+    known = {agent.partition(":")[0] for agent in settings.agents}
+    if unknown := [a for a in options.agents if a.partition(":")[0] not in known]:
+        raise UsageError(f"{unknown[0]} is none of the agents here: {', '.join(sorted(known))}")

@@ -83,7 +83,7 @@ class Job:
                 return Ending(None, "It was cancelled before it began.")
             try:
                 self._child = Child(self.words, self.prompt, environment)
-            except OSError as error:
+            except (OSError, ValueError) as error:  # no argument can hold a NUL
                 return Ending(None, _SILENT, str(error))
         spoke = False
         with self._child as child:
