@@ -33,11 +33,12 @@ Kind: TypeAlias = Literal[
 
 @dataclass(frozen=True)
 class Fault:
-    """For requests of this method whose path ends like that, `times` of them; then none."""
+    """For requests of this method whose path ends like that, and whose query like this, `times` of them; then none."""
 
     kind: Kind
     method: str = "POST"
     path: str = "/start"
+    query: str = ""
     at: int = 0
     times: int = 1 << 30
 
@@ -52,10 +53,13 @@ class Proxy:
     over: threading.Event = field(default_factory=threading.Event)
     met: list[Fault] = field(default_factory=list)
 
-    def fate(self, method: str, path: str) -> Fault | None:
+    def fate(self, method: str, target: str) -> Fault | None:
+        path, _, query = target.partition("?")
         self.asked.append((method, path))
         fault = self.fault
-        if fault is None or method != fault.method or not re.search(fault.path, path):
+        if fault is None or method != fault.method:
+            return None
+        if not (re.search(fault.path, path) and re.search(fault.query, query)):
             return None
         if len(self.met) >= fault.times:
             return None
@@ -94,8 +98,8 @@ class _Handler(StreamRequestHandler):
     @override
     def handle(self) -> None:
         with suppress(OSError), socket.socket(socket.AF_UNIX) as engine:
-            head, method, path = self._head()
-            fault = self.server.proxy.fate(method, path)
+            head, method, target = self._head()
+            fault = self.server.proxy.fate(method, target)
             match fault:
                 case Fault(kind="500"):
                     self.wfile.write(_FAILED % (len(_ANSWER), _ANSWER))
@@ -120,7 +124,7 @@ class _Handler(StreamRequestHandler):
             lines = [line for line in lines if not line.lower().startswith(b"connection:")]
             lines.append(b"Connection: close\r\n")
         method, target, _ = lines[0].decode().split(" ", 2)
-        return b"".join((*lines, b"\r\n")), method, target.partition("?")[0]
+        return b"".join((*lines, b"\r\n")), method, target
 
     def _pass_in(self, engine: socket.socket, fault: Fault | None) -> None:
         with suppress(OSError):

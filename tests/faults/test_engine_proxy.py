@@ -108,12 +108,13 @@ def test_a_container_that_cannot_be_removed_changes_nothing_but_is_said_and_goes
     oracles.proposed(made, oracles.before(made), made.run())
 
 
+@pytest.mark.parametrize("name", [r"-[0-9a-f]{8}", "-base", "-change"])
 def test_a_run_that_is_ended_while_a_container_is_made_waits_for_it_and_removes_it(
-    stage: tuple[Scene, Proxy],
+    stage: tuple[Scene, Proxy], name: str
 ) -> None:
     """One that is made, and never started, has no deadline that would remove it."""
     made, proxy = stage
-    with proxy.having(Fault("late", "POST", CREATE, at=3000)):
+    with proxy.having(Fault("late", "POST", CREATE, f"name=[^&]*{name}(&|$)", at=3000)):
         process = made.place.program.start(*made.arguments(), cwd=made.place.work)
         until = monotonic() + 60
         while not proxy.met and monotonic() < until:

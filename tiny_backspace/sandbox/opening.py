@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import Any
 
 from tiny_backspace.errors import SandboxError, SandboxUnverified
@@ -52,9 +53,8 @@ def open_sandbox(
         OWNER_LABEL: owner,
         DEADLINE_LABEL: str(int(wish.seconds + _CLEANUP)),
     }
-    with _waited_for():
-        with timed("sandbox.create", emit), translated("making the container"):
-            container_id = _create(engine, image_id, limits, wish, labels, name, volume)
+    make = partial(_create, engine, image_id, limits, wish, labels, name, volume)
+    with _waited_for(), _made(engine, make, emit) as container_id:
         sandbox = DockerSandbox(engine, container_id, emit, environment)
         try:
             with translated("starting the container"), timed("sandbox.start", emit):
@@ -83,6 +83,46 @@ def _waited_for() -> Generator[None]:
         yield
     finally:
         over.set()
+
+
+@contextmanager
+def _made(engine: Engine, make: Callable[[], str], emit: Emit) -> Generator[str]:
+    """The container's id. The engine makes it even if a signal keeps us from hearing so: it is made in a thread that
+    goes on then, which is waited for at exit, and removes what nobody waits for any more.
+    """
+    made, failed = list[str](), list[BaseException]()
+    done, left = threading.Event(), threading.Event()
+    lock = threading.Lock()
+
+    def work() -> None:
+        try:
+            container_id = make()
+        except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+            failed.append(error)
+        else:
+            with lock:
+                made.append(container_id)
+                unwanted = left.is_set()
+            if unwanted:
+                with suppress(SandboxError), translated("removing the container"):
+                    remove(engine, container_id)
+        finally:
+            done.set()
+
+    try:
+        with timed("sandbox.create", emit), translated("making the container"):
+            threading.Thread(target=work, name="make-container", daemon=False).start()
+            done.wait()
+            if failed:
+                raise failed[0]  # noqa: TRY301 - the clean-up is for signals
+        yield made[0]
+    except BaseException:
+        with lock:
+            left.set()
+            known = tuple(made)
+        for container_id in known:  # most often it is gone by now, which is no error
+            _remove_in_any_case(engine, container_id, emit)
+        raise
 
 
 def _create(
