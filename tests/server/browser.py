@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService, Keys
@@ -84,11 +86,14 @@ def browser(*flags: str) -> Generator[Browser]:
     for flag in (*_FLAGS, *flags):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = Chrome(options, ChromeService(_installed("chromedriver")))
-    try:
-        yield Browser(driver)
-    finally:
-        driver.quit()
+    # not in /tmp itself: a browser that is ended leaves folders of its own behind
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        service = ChromeService(_installed("chromedriver"), env={**os.environ, "TMPDIR": folder})
+        driver = Chrome(options, service)
+        try:
+            yield Browser(driver)
+        finally:
+            driver.quit()
 
 
 def _installed(name: str) -> str:
