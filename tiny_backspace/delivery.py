@@ -32,8 +32,8 @@ class Delivery:
     """How the change is to leave. `identity` is git's GIT_AUTHOR_… and GIT_COMMITTER_… variables.
 
     `name`, `title` and `draft` are what the user said of branch and pull request; None: found from
-    the prompt, and from how the work went. `once` is the key that its commit bears. `closes` is the issue that was given for a prompt. Prompt
-    and summary go through `redact` before they name or describe anything.
+    the prompt, and from how the work went. `once` is the key that its commit bears, `answered` who did the
+    work if it was all done in a run that this one resumes. `closes` is the issue that was given for a prompt. Prompt and summary go through `redact` before they name or describe anything.
     """
 
     run_id: str
@@ -48,6 +48,7 @@ class Delivery:
     co_author: str | None = None
     closes: int | None = None
     once: str | None = None
+    answered: tuple[str, ...] = ()
 
     @property
     def branch(self) -> str:
@@ -113,18 +114,19 @@ def _offer(
     # the agent's words, and what we saw that they may not say
     summary = delivery.redact("\n\n".join((finding.summary, *shortcomings)).strip())
     unfinished = finding.failure is not None or bool(shortcomings)
+    agents = state.answered or delivery.answered
     title = (proposal.DRAFT if unfinished else "") + (
         delivery.title or proposal.title(prompt, summary)
     )
     message = proposal.commit_message(
-        title, summary, delivery.run_id, state.answered, delivery.co_author, delivery.once
+        title, summary, delivery.run_id, agents, delivery.co_author, delivery.once
     )
     words = proposal.Draft(
         prompt=prompt,
         summary=summary,
         made=proposal.Made(
             run_id=delivery.run_id,
-            agents=state.answered,
+            agents=agents,
             turns=state.turns,
             cost_usd=state.cost_usd,
             replaced=state.replaced,

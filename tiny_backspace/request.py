@@ -69,6 +69,7 @@ def understood(asked: Asked, settings: Settings, run_id: str, redact: Redact) ->
             co_author=settings.co_author,
             closes=asked.closes,
             once=settings.once,
+            answered=asked.resumed.answered if asked.resumed else (),
         ),
         limits=Limits(
             settings.max_turns,

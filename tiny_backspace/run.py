@@ -73,7 +73,8 @@ class Journal(Turns, Protocol):
 class Resumed:
     """An earlier run's work, to go on with: from `base`, with what was said and done after it.
 
-    `left` is the branch that it left without a pull request, `pull_request` the address of one that it opened.
+    `left` is the branch that it left without a pull request, `pull_request` the address of one that it opened,
+    `answered` who did the work, as `name:model`.
     """
 
     run_id: str
@@ -81,6 +82,7 @@ class Resumed:
     work: Checkpoint
     left: Left | None = None
     pull_request: str = ""
+    answered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

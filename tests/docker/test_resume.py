@@ -97,6 +97,31 @@ def test_a_run_that_was_killed_comes_to_the_same_tree(
     assert (len(started["resumes"]), started["prompt"]) == (8, "do it")
 
 
+def test_what_no_model_made_stays_a_draft_however_often_it_is_resumed(tmp_path: Path) -> None:
+    (tmp_path / "home").mkdir()
+    tb = Program(tmp_path / "home", {})
+    repository = make_repository(tmp_path / "r", FILES)
+    first = ("run", str(repository), "append 'three' to b.txt")
+    for words in (
+        first,
+        ("resume", "last"),
+    ):  # the second goes on when nobody is to be asked any more
+        with tb.start(*words, "--verify", "sleep 60", "-o", "jsonl") as process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                if "Verifying with" in line:
+                    process.send_signal(signal.SIGKILL)
+                    break
+
+    done = tb.run("resume", "last", "--verify", "true", "-o", "jsonl")
+
+    assert done.exit_code == 0, done.stderr
+    assert done.of("model_turn") == []
+    assert "left as a draft" in done.lines[-1]["message"]
+    message = git(repository, "log", "-1", "--format=%B", done.lines[-1]["branch"])
+    assert "No model was used" in message
+
+
 def test_a_resume_that_got_nowhere_is_passed_over_for_the_run_it_resumed(
     whole: tuple[Path, str], tmp_path: Path
 ) -> None:

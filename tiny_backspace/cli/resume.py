@@ -16,9 +16,11 @@ from tiny_backspace.statedir import is_live, state_dir
 
 if TYPE_CHECKING:
     from tiny_backspace.destinations import Left
+    from tiny_backspace.events import WorkSaved
     from tiny_backspace.run import Resumed
     from tiny_backspace.telemetry.store import History
     from tiny_backspace.telemetry.turns import Task
+    from tiny_backspace.views.state import RunState
 
 
 def register(app: typer.Typer) -> None:
@@ -133,7 +135,8 @@ def _earlier(prefix: str) -> tuple[Task, Resumed]:
         while row and row.resumes and row.provider is None and row.status != "running":
             run_id = row.resumes  # it got no answer: what there is to go on with is what it resumed
             row = history.run(run_id, is_live=lambda other: is_live(folder, other))
-        left, pull_request = _left(history, run_id)
+        state = _state(history, run_id)
+    left, pull_request = _left(state.saved)
     if row is not None and row.status == "running":
         raise UsageError(f"run {run_id} is still going on")
     if row is not None and row.status == "succeeded":
@@ -145,17 +148,23 @@ def _earlier(prefix: str) -> tuple[Task, Resumed]:
             hint="It ended too early, or another run has gone on with it. `tiny-backspace run` starts anew.",
         )
     task, work = found
-    return task, Resumed(run_id, Base(str(task.base), task.branch), work, left, pull_request)
+    return task, Resumed(
+        run_id, Base(str(task.base), task.branch), work, left, pull_request, state.answered
+    )
 
 
-def _left(history: History, run_id: str) -> tuple[Left | None, str]:
+def _left(saved: WorkSaved) -> tuple[Left | None, str]:
     """The branch that it pushed, if it never got to a pull request; and the address of that, if it did."""
-    from functools import reduce
-
     from tiny_backspace.destinations import Left
-    from tiny_backspace.views.state import RunState, advance
 
-    saved = reduce(advance, history.records(run_id), RunState()).saved
     if saved.pr_url or not (saved.remote and saved.branch and saved.commit and saved.tree):
         return None, saved.pr_url or ""
     return Left(saved.remote, saved.branch, saved.commit, saved.tree), ""
+
+
+def _state(history: History, run_id: str) -> RunState:
+    from functools import reduce
+
+    from tiny_backspace.views.state import RunState, advance
+
+    return reduce(advance, history.records(run_id), RunState())

@@ -160,7 +160,7 @@ def body(draft: Draft) -> str:
 
 
 def _without_model(agents: Sequence[str]) -> bool:
-    """Of a run that only went on with another one's work nobody can say so."""
+    """Where nobody answered, nobody can say so."""
     return bool(agents) and all(agent.partition(":")[0] == "dummy" for agent in agents)
 
 
