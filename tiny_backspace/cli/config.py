@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _HEAD = """\
 # Settings of tiny-backspace. Flags and TINY_BACKSPACE_… variables win over them.
-# What is commented out is the default. Keys and tokens are never here: they come from the environment.
+# What is commented out is the default; "" says that there is none. Keys and tokens are never here: they come from the environment.
 """
 _TAIL = """
 # [providers.local]
