@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from secrets import token_hex
-from types import TracebackType
 from typing import Self, TextIO
 
 from tiny_backspace.actions.commands import command
@@ -49,12 +48,7 @@ class Grouped:
         self._stop()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         written(self._stream, command(self._token))
 
     def __call__(self, record: Record) -> None:

@@ -13,7 +13,6 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from typing_extensions import override
@@ -57,12 +56,7 @@ class Logs:
         logging.getLogger().addHandler(self._ear)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         logging.getLogger().removeHandler(self._ear)
         if self._thread is not None:
             self._waiting.put(None)

@@ -11,7 +11,6 @@ import threading
 from collections.abc import Mapping
 from datetime import datetime
 from time import monotonic
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from tiny_backspace import __version__
@@ -76,12 +75,7 @@ class Exported:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        at: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Send what is left. One who does not answer is not waited for longer than that."""
         providers = [each for each in (self._tracers, self._meters) if each is not None]
         sending = [
